@@ -1,0 +1,19 @@
+// Package protocol is MPush's wire format as Fanfare speaks it: packets,
+// commands, bodies, ciphers and the closed sets of codes, reasons and outcomes
+// that every other package shares.
+//
+// It is a leaf: it imports the standard library only, opens no connection and
+// starts no goroutine. A connection on the device port looks like this:
+//
+//	device                                            node
+//	HANDSHAKE {iv, clientKey, ...}   RSA     ->
+//	                                         <-       HANDSHAKE {serverKey, sessionId, ...}  AES(clientKey, iv)
+//	BIND {userId, tags}              AES     ->       AES(clientKey XOR serverKey, iv) from here on
+//	                                         <-       OK {5, 0, "bind success"}              plain
+//	                                         <-       PUSH content                           AES
+//	ACK                              plain   ->
+//	0xDF                                     <->      0xDF                                   heartbeat, one byte
+//
+// On the WebSocket port each text frame is one packet as a JSON object and
+// nothing is encrypted; see [FlagJSONBody].
+package protocol

@@ -1,0 +1,129 @@
+// Package cluster knows the nodes of a Fanfare cluster and how to hand work to
+// them. Today there is the static membership of a single process; ZooKeeper and
+// links to other nodes take their place behind the same types.
+package cluster
+
+import (
+	"time"
+
+	"github.com/fanfare-push/fanfare/protocol"
+)
+
+// Push is a message on its way to one user, to many or to everybody. It is
+// shared by all its deliveries and must not change once it was handed over.
+type Push struct {
+	ID          string                // the message id, never empty
+	Content     []byte                // what the device gets, never empty
+	Ack         protocol.AckMode      // what the device is asked for
+	AckTimeout  time.Duration         // how long to wait for the ack; 0 = the node's default
+	ClientTypes []protocol.ClientType // only these classes of devices; empty = all
+	Tags        []string              // only connections with at least one of these tags; empty = all
+	Condition   Condition             // only connections for which it holds; nil = all
+	Accepted    time.Time             // when the entry point took it
+}
+
+// Condition is a compiled filter over a connection's facts. Match is called from
+// several goroutines and must not block.
+type Condition interface {
+	Match(Facts) bool
+}
+
+// Facts are what a [Condition] may ask about a connection.
+type Facts struct {
+	User, Tags, ClientVersion, OSName, OSVersion string
+}
+
+// Result is the end of a push for one user, or of a whole broadcast.
+type Result struct {
+	// Node is the id of the node that decided.
+	Node string
+	// Outcome is the end of the message: for a user with several devices the best
+	// of theirs (see [protocol.Outcome.Better]); for a broadcast [protocol.OutcomeSent]
+	// if anybody got it, else what most connections ended with.
+	Outcome protocol.Outcome
+	// Deliveries counts connections by the outcome of the delivery to them.
+	Deliveries [protocol.NumOutcomes]int
+	// Stages holds the time each stage was reached on the way to Outcome; zero if it
+	// was not. For a broadcast queued is the first and written the last connection.
+	Stages [protocol.NumStages]time.Time
+}
+
+// Tracker learns the progress of a push. Its methods are called from any
+// goroutine, do not block and do not call back into the node. Reached may be
+// called for stages as they happen; Done is called exactly once for each user
+// (or once for a broadcast) and is the last call for it.
+type Tracker interface {
+	Reached(stage protocol.Stage, node string, at time.Time)
+	Done(Result)
+}
+
+// State is where a node stands in its life.
+type State string
+
+// The states of a node as the API shows them.
+const (
+	Serving  State = "serving"
+	Draining State = "draining"
+	Lost     State = "lost"
+)
+
+// Info describes a node to operators, allocators and the console.
+type Info struct {
+	ID          string    `json:"id"`
+	Device      string    `json:"device,omitempty"`    // host:port devices connect to
+	WebSocket   string    `json:"websocket,omitempty"` // ws:// or wss:// URL, path included
+	Gateway     string    `json:"gateway,omitempty"`   // host:port for back ends and peers
+	Ops         string    `json:"ops,omitempty"`       // host:port of /metrics
+	State       State     `json:"state"`
+	Connections int       `json:"connections"`
+	Users       int       `json:"users"` // distinct bound users
+	Version     string    `json:"version"`
+	Since       time.Time `json:"since"`
+}
+
+// Device is one device of a user as the API shows it.
+type Device struct {
+	ClientType    protocol.ClientType `json:"client_type"`
+	Node          string              `json:"node"`
+	Connection    string              `json:"connection,omitempty"` // id of the connection; empty when offline
+	Since         time.Time           `json:"since"`                // bound since, or offline since
+	Online        bool                `json:"online"`
+	DeviceID      string              `json:"device_id,omitempty"`
+	OSName        string              `json:"os_name,omitempty"`
+	OSVersion     string              `json:"os_version,omitempty"`
+	ClientVersion string              `json:"client_version,omitempty"`
+	Tags          string              `json:"tags,omitempty"`
+	Transport     string              `json:"transport,omitempty"`
+}
+
+// Member is a node that work can be handed to: the node of this process, or a
+// link to another one. No method blocks.
+type Member interface {
+	Info() Info
+	// Push delivers p to the devices of user. t.Done is called exactly once, also
+	// when the node is stopping.
+	Push(p *Push, user string, t Tracker)
+	// Broadcast delivers p to every bound connection that its filters match.
+	Broadcast(p *Push, t Tracker)
+	// Devices lists the devices of a user that this node knows, online or not.
+	Devices(user string) []Device
+	// Kick ends the user's connections of the given classes (none = all) and returns
+	// how many it ended.
+	Kick(user string, types ...protocol.ClientType) int
+	// Drain stops accepting and asks devices to leave, at most rate connections per
+	// second (0 = the node's default). A second call only changes the rate.
+	Drain(rate int)
+}
+
+// Members is the membership as an entry point sees it.
+type Members interface {
+	// List returns the nodes in a stable order. ok is false while the membership is
+	// unknown (the registry cannot be reached and nothing was ever learned).
+	List() (members []Member, ok bool)
+}
+
+// Static is a membership that never changes.
+type Static []Member
+
+// List returns the members; ok is always true.
+func (s Static) List() ([]Member, bool) { return s, true }
