@@ -1,0 +1,136 @@
+package alloc
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fanfare-push/fanfare/server/cluster"
+)
+
+const (
+	// keepLost is how long a node that vanished stays a target. If it went at once
+	// its series would go stale and no alert about it could ever fire.
+	keepLost = 15 * time.Minute
+	// maxLost bounds how many such nodes are remembered; the oldest go first.
+	maxLost = 1000
+)
+
+// targetGroup is one entry of Prometheus's http_sd format.
+type targetGroup struct {
+	Targets []string          `json:"targets"`
+	Labels  map[string]string `json:"labels"`
+}
+
+// discovery remembers the nodes that were there, so that lost ones stay targets
+// for a while. It learns when it is asked, which Prometheus does every minute.
+type discovery struct {
+	mu    sync.Mutex
+	known map[string]sighting // by node id
+}
+
+type sighting struct {
+	info cluster.Info
+	lost time.Time // when it was first found missing or lost; zero while it is there
+}
+
+func newDiscovery() *discovery { return &discovery{known: make(map[string]sighting)} }
+
+// update learns the present nodes and returns all that are targets at now, by id.
+func (d *discovery) update(present []cluster.Info, now time.Time) []cluster.Info {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	listed := make(map[string]bool, len(present))
+	for _, info := range present {
+		listed[info.ID] = true
+		d.see(info, now)
+	}
+	for id, s := range d.known {
+		if !listed[id] {
+			d.miss(id, s, now)
+		}
+	}
+	d.bound()
+	return d.targets(now)
+}
+
+// see notes a node that the membership names. It may go on naming a lost one; the
+// time since it was lost counts all the same.
+func (d *discovery) see(info cluster.Info, now time.Time) {
+	s := sighting{info: info}
+	if info.State == cluster.Lost {
+		s.lost = d.known[info.ID].lost
+		if s.lost.IsZero() {
+			s.lost = now
+		}
+	}
+	d.known[info.ID] = s
+}
+
+// miss notes that a node is gone. One that was draining left on purpose.
+func (d *discovery) miss(id string, s sighting, now time.Time) {
+	switch {
+	case s.info.State == cluster.Draining, s.expired(now):
+		delete(d.known, id)
+	case s.lost.IsZero():
+		s.lost, s.info.State = now, cluster.Lost
+		d.known[id] = s
+	}
+}
+
+// expired tells whether the node was lost for so long that it is no target any more.
+func (s sighting) expired(now time.Time) bool {
+	return !s.lost.IsZero() && now.Sub(s.lost) >= keepLost
+}
+
+// bound forgets the longest lost nodes beyond the bound.
+func (d *discovery) bound() {
+	lost := make([]sighting, 0, len(d.known))
+	for _, s := range d.known {
+		if !s.lost.IsZero() {
+			lost = append(lost, s)
+		}
+	}
+	if len(lost) <= maxLost {
+		return
+	}
+	slices.SortFunc(lost, func(a, b sighting) int { return a.lost.Compare(b.lost) })
+	for _, s := range lost[:len(lost)-maxLost] {
+		delete(d.known, s.info.ID)
+	}
+}
+
+func (d *discovery) targets(now time.Time) []cluster.Info {
+	infos := make([]cluster.Info, 0, len(d.known))
+	for _, s := range d.known {
+		if !s.expired(now) {
+			infos = append(infos, s.info)
+		}
+	}
+	slices.SortFunc(infos, func(a, b cluster.Info) int { return cmp.Compare(a.ID, b.ID) })
+	return infos
+}
+
+// serveDiscovery is Prometheus's http_sd. While the membership is unknown it is an
+// error, on which Prometheus keeps the targets that it has.
+func (a *Allocator) serveDiscovery(w http.ResponseWriter, _ *http.Request) error {
+	nodes, ok := nodesOf(a.options.Members)
+	if !ok {
+		return unknownMembership()
+	}
+	groups := []targetGroup{}
+	for _, info := range a.discovery.update(nodes.Nodes, a.options.Now()) {
+		if info.Ops == "" {
+			continue // it has no metrics to scrape
+		}
+		groups = append(groups, targetGroup{[]string{info.Ops}, map[string]string{
+			"node":                   info.ID,
+			"__meta_fanfare_node":    info.ID,
+			"__meta_fanfare_state":   string(info.State),
+			"__meta_fanfare_version": info.Version,
+		}})
+	}
+	return writeJSON(w, http.StatusOK, groups)
+}
