@@ -51,10 +51,11 @@ type Ops struct {
 	server   http.Server
 	cancel   context.CancelFunc // ends long requests
 	served   chan struct{}      // closed when the accept loop has ended
-	running  sync.WaitGroup     // the handlers
 	conns    atomic.Int32
 	start    sync.Once
-	started  atomic.Bool
+
+	running sync.RWMutex // read-locked by each handler, so that Stop can wait for them
+	stopped bool
 }
 
 // NewOps binds the address. The error names it and the setting to change.
@@ -72,7 +73,7 @@ func NewOps(o OpsOptions) (*Ops, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ops := &Ops{options: o, listener: listener, cancel: cancel, served: make(chan struct{})}
 	ops.server = http.Server{
-		Handler:        ops.count(ops.routes()),
+		Handler:        ops.guard(ops.routes()),
 		ReadTimeout:    opsReadTimeout,
 		WriteTimeout:   opsWriteTimeout,
 		IdleTimeout:    opsIdleTimeout,
@@ -89,10 +90,7 @@ func (o *Ops) Addr() net.Addr { return o.listener.Addr() }
 
 // Start serves until [Ops.Stop]. A second call does nothing.
 func (o *Ops) Start() {
-	o.start.Do(func() {
-		o.started.Store(true)
-		go o.serve()
-	})
+	o.start.Do(func() { go o.serve() })
 }
 
 func (o *Ops) serve() {
@@ -103,8 +101,8 @@ func (o *Ops) serve() {
 }
 
 // Stop closes the port, ends profiles that run, and waits for the other requests
-// until ctx ends; then it cuts them off. It returns when no goroutine of the
-// server is left. The error is that of ctx.
+// until ctx ends; then it cuts them off. When it returns no handler runs and none
+// will. The error is that of ctx.
 func (o *Ops) Stop(ctx context.Context) error {
 	o.start.Do(func() { close(o.served) }) // never started, never will be
 	o.cancel()
@@ -114,16 +112,20 @@ func (o *Ops) Stop(ctx context.Context) error {
 	}
 	o.listener.Close() // Shutdown knows it only after Serve began
 	<-o.served
-	o.running.Wait()
+	o.running.Lock()
+	defer o.running.Unlock()
+	o.stopped = true
 	return err
 }
 
-// count lets Stop wait for handlers, which Close of a server does not.
-func (o *Ops) count(next http.Handler) http.Handler {
+// guard lets Stop wait for handlers, which Close of a server does not.
+func (o *Ops) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		o.running.Add(1)
-		defer o.running.Done()
-		next.ServeHTTP(w, r)
+		o.running.RLock()
+		defer o.running.RUnlock()
+		if !o.stopped {
+			next.ServeHTTP(w, r)
+		}
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http/pprof"
 	"net/netip"
 	"strconv"
+	"strings"
 )
 
 // maxDrainRate bounds the rate of POST /-/drain, in connections per second.
@@ -110,10 +111,10 @@ func trimBrackets(host string) string {
 	return host
 }
 
-// line answers one line of plain text.
+// line answers text as one line of plain text; an error may have several.
 func line(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	io.WriteString(w, text+"\n") // a peer that left does not want the answer
+	io.WriteString(w, strings.ReplaceAll(text, "\n", "; ")+"\n") // a peer that left does not want the answer
 }

@@ -77,7 +77,8 @@ func (e *Entry) set(stage protocol.Stage, node string, offset time.Duration) {
 
 // Done notes the end for one target, or of the whole broadcast. With the last
 // target the message is complete: its durations are reported and those that wait
-// for it go on.
+// for it go on. An outcome that is none, as [protocol.OutcomePending], counts as
+// [protocol.OutcomeFailed].
 func (e *Entry) Done(r cluster.Result) {
 	if int(r.Outcome) >= protocol.NumOutcomes || r.Outcome == protocol.OutcomePending {
 		r.Outcome = protocol.OutcomeFailed

@@ -101,7 +101,7 @@ func (l *Ledger) Accept(r Request) (e *Entry, existing bool, err error) {
 	}
 	e, existing, err = l.enter(r)
 	if err != nil {
-		return nil, false, err
+		return nil, false, fmt.Errorf("accepting message %q: %w", r.ID, err)
 	}
 	targets, m := float64(r.Targets), l.options.Metrics
 	m.Accepted(r.Source, r.Broadcast).Add(targets)
@@ -121,7 +121,7 @@ func (l *Ledger) enter(r Request) (e *Entry, existing bool, err error) {
 	defer l.mu.Unlock()
 	if e, existing = l.known[r.ID]; existing {
 		if e.digest != r.Digest {
-			return nil, false, fmt.Errorf("message %q: %w", r.ID, ErrConflict)
+			return nil, false, ErrConflict
 		}
 		l.books.Accepted += int64(r.Targets)
 		l.books.Ended[protocol.OutcomeCollapsed] += int64(r.Targets)
@@ -200,6 +200,7 @@ func (l *Ledger) newEntry(r Request) *Entry {
 		id: strings.Clone(r.ID), ledger: l, digest: r.Digest, received: r.Received,
 		ack: r.Ack, broadcast: r.Broadcast, targets: int32(r.Targets),
 	}
-	e.reach(protocol.StageAccepted, l.options.Node, now)
+	// A clock that was set back in between must not make the first stage negative.
+	e.set(protocol.StageAccepted, l.options.Node, max(0, now.Sub(r.Received)))
 	return e
 }
