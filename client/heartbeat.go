@@ -1,0 +1,98 @@
+package client
+
+import (
+	"time"
+
+	"github.com/fanfare-push/fanfare/protocol"
+)
+
+// maxProbes is how many heartbeats in a row may go unanswered.
+const maxProbes = 2
+
+// pulse is the rhythm of a connection's heartbeats. Only the timer's callback
+// touches sent, and it never runs twice at once.
+type pulse struct {
+	interval time.Duration // between heartbeats: a margin less than negotiated
+	probe    time.Duration // how long an answer may take
+	sent     int           // heartbeats sent since bytes were heard
+}
+
+// newPulse fits the rhythm to the negotiated heartbeat.
+func newPulse(heartbeat, margin, probe time.Duration) pulse {
+	interval := max(heartbeat-margin, heartbeat/2)
+	return pulse{interval: interval, probe: min(probe, interval/2)}
+}
+
+// Heartbeat sends one heartbeat now. It is needed only with
+// DeviceOptions.ManualHeartbeat.
+func (c *Conn) Heartbeat() error {
+	return c.write([]byte{protocol.HeartbeatByte}, time.Time{})
+}
+
+// startPulse sends the first heartbeat after an interval.
+func (c *Conn) startPulse(p pulse) {
+	c.pulse = p
+	c.extendWrites()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cause == nil {
+		c.helpers.Add(1)
+		c.timer = time.AfterFunc(p.interval, c.beat)
+	}
+}
+
+// beat runs on the timer.
+func (c *Conn) beat() {
+	defer c.helpers.Done()
+	wait, err := c.checkAlive()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cause == nil {
+		c.helpers.Add(1)
+		c.timer.Reset(wait)
+	}
+}
+
+// checkAlive sends the heartbeat that is due, or judges the answer to the last
+// ones, and says when to come again. While nobody reads there is no judging: the
+// answer waits in the socket.
+func (c *Conn) checkAlive() (time.Duration, error) {
+	switch {
+	case c.pulse.sent > 0 && c.heard.Load():
+		c.pulse.sent = 0
+		return c.pulse.interval - c.pulse.probe, nil
+	case !c.reading.Load():
+		c.pulse.sent = 0
+		return c.pulse.interval, c.sendHeartbeat()
+	case c.pulse.sent >= maxProbes:
+		return 0, ErrSilent
+	default:
+		c.pulse.sent++
+		c.heard.Store(false)
+		return c.pulse.probe, c.sendHeartbeat()
+	}
+}
+
+func (c *Conn) sendHeartbeat() error {
+	c.extendWrites()
+	return c.Heartbeat()
+}
+
+// extendWrites lets writes block until well after the next heartbeat. Doing this
+// once per heartbeat spares a deadline per acknowledgement; a write that blocks
+// keeps its deadline, because it holds the lock.
+func (c *Conn) extendWrites() {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	c.writeBy = time.Now().Add(c.pulse.interval + (maxProbes+1)*c.pulse.probe)
+	_ = c.nc.SetWriteDeadline(c.writeBy) // fails only as the next write does
+}
+
+// hurry lets writes block for d from now on. It is for the end of a connection.
+func (c *Conn) hurry(d time.Duration) {
+	_ = c.nc.SetWriteDeadline(time.Now().Add(d)) // fails only if the connection ended
+}
