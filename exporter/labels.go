@@ -22,8 +22,7 @@ func (k HandshakeKind) String() string { return handshakeKindNames[clamp(k, numH
 // HandshakeResult is how a handshake ended.
 type HandshakeResult uint8
 
-// The results of a handshake. A value outside of them counts as the last,
-// overload, which no other fault can hide behind for long: it has an alert.
+// The results of a handshake.
 const (
 	HandshakeOK       HandshakeResult = iota // the connection may go on
 	HandshakeRefused                         // understood and refused, as an expired session is
