@@ -1,0 +1,71 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fanfare-push/fanfare/protocol"
+)
+
+// Route says where a user's device of one client type is, or was last.
+type Route struct {
+	Node       string // id of the node that holds the connection
+	Connection string // id of the connection, unique in the cluster; empty when offline
+	DeviceID   string
+
+	OSName, OSVersion, ClientVersion string
+
+	ClientType protocol.ClientType
+	// Since is when the route came online or, for one that is offline, went offline.
+	Since  time.Time
+	Online bool
+}
+
+// routeVersion starts a route's record on disk.
+const routeVersion = 1
+
+// appendRoute appends the record of a route: version, online, client type, Since
+// in ms, then the strings with a length each.
+func appendRoute(dst []byte, r Route) []byte {
+	online := byte(0)
+	if r.Online {
+		online = 1
+	}
+	dst = append(dst, routeVersion, online, byte(r.ClientType))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(r.Since.UnixMilli()))
+	for _, s := range r.strings() {
+		dst = binary.AppendUvarint(dst, uint64(len(*s)))
+		dst = append(dst, *s...)
+	}
+	return dst
+}
+
+func (r *Route) strings() [6]*string {
+	return [6]*string{&r.Node, &r.Connection, &r.DeviceID, &r.OSName, &r.OSVersion, &r.ClientVersion}
+}
+
+var errRecordShort = errors.New("record ends early")
+
+// parseRoute reads a record written by appendRoute.
+func parseRoute(b []byte) (Route, error) {
+	if len(b) < 11 {
+		return Route{}, errRecordShort
+	}
+	if b[0] != routeVersion {
+		return Route{}, fmt.Errorf("record version %d, want %d", b[0], routeVersion)
+	}
+	r := Route{Online: b[1] == 1, ClientType: protocol.ClientType(b[2])}
+	r.Since = time.UnixMilli(int64(binary.BigEndian.Uint64(b[3:])))
+	b = b[11:]
+	for _, s := range r.strings() {
+		n, size := binary.Uvarint(b)
+		if size <= 0 || n > uint64(len(b)-size) {
+			return Route{}, errRecordShort
+		}
+		*s = string(b[size : size+int(n)])
+		b = b[size+int(n):]
+	}
+	return r, nil
+}
