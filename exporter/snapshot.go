@@ -26,7 +26,7 @@ type Snapshot struct {
 	OutboundQueueBytes int64                         // bytes that wait for devices
 }
 
-// Snapshot reads the numbers back. It costs some ten microseconds and is meant to
+// Snapshot reads the numbers back. It costs about twenty microseconds and is meant to
 // be called about once a second. The numbers are read one after the other, not at
 // one instant.
 func (m *Metrics) Snapshot() Snapshot {
