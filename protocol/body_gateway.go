@@ -59,7 +59,7 @@ func (m *GatewayPush) AppendJSON(dst []byte) []byte {
 func (m *GatewayPush) UnmarshalJSON(data []byte) error {
 	o := parseObject(data)
 	*m = GatewayPush{
-		UserID: o.string("userId"), ClientType: clientType(o.int("clientType")), Timeout: int32(o.int("timeout")),
+		UserID: o.string("userId"), ClientType: clientType(o.int("clientType")), Timeout: readInt[int32](&o, "timeout"),
 		Content: o.base64("content"), TaskID: o.string("taskId"), Tags: o.string("tags"), Condition: o.string("condition"),
 	}
 	return o.done("GATEWAY_PUSH")
@@ -118,7 +118,7 @@ func (m *GatewayKick) UnmarshalJSON(data []byte) error {
 	*m = GatewayKick{
 		UserID: o.string("userId"), DeviceID: o.string("deviceId"), ConnID: o.string("connId"),
 		ClientType:   clientType(o.int("clientType")),
-		TargetServer: o.string("targetServer"), TargetPort: int32(o.int("targetPort")),
+		TargetServer: o.string("targetServer"), TargetPort: readInt[int32](&o, "targetPort"),
 	}
 	return o.done("GATEWAY_KICK")
 }

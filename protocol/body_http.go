@@ -54,7 +54,7 @@ func (m *HTTPRequest) AppendJSON(dst []byte) []byte {
 func (m *HTTPRequest) UnmarshalJSON(data []byte) error {
 	o := parseObject(data)
 	*m = HTTPRequest{
-		Method: byte(o.int("method")), URI: o.string("uri"), Headers: o.string("headers"), Body: o.base64("body"),
+		Method: readInt[byte](&o, "method"), URI: o.string("uri"), Headers: o.string("headers"), Body: o.base64("body"),
 	}
 	return o.done("HTTP_PROXY request")
 }
@@ -102,7 +102,7 @@ func (m *HTTPResponse) AppendJSON(dst []byte) []byte {
 func (m *HTTPResponse) UnmarshalJSON(data []byte) error {
 	o := parseObject(data)
 	*m = HTTPResponse{
-		Status: int32(o.int("status")), Reason: o.string("reasonPhrase"),
+		Status: readInt[int32](&o, "status"), Reason: o.string("reasonPhrase"),
 		Headers: o.string("headers"), Body: o.base64("body"),
 	}
 	return o.done("HTTP_PROXY reply")

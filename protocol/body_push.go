@@ -1,9 +1,8 @@
 package protocol
 
-import "unicode/utf8"
-
 // Push carries content in either direction. Its binary body is the content
-// itself, without a length; in JSON it is a string.
+// itself, without a length; in JSON it is a string, so that content which is no
+// UTF-8 is damaged on WebSocket.
 type Push struct {
 	Content []byte // nil if the packet has no body
 }
@@ -33,10 +32,6 @@ func (m *Push) UnmarshalJSON(data []byte) error {
 	}
 	return o.done("PUSH")
 }
-
-// Text reports whether the content survives as a JSON string, which WebSocket
-// needs: whether it is valid UTF-8.
-func (m *Push) Text() bool { return utf8.Valid(m.Content) }
 
 // Ack acknowledges the PUSH whose session id its packet carries; it has no body.
 type Ack struct{}

@@ -35,7 +35,7 @@ func (m *OK) AppendJSON(dst []byte) []byte {
 // UnmarshalJSON implements [Message].
 func (m *OK) UnmarshalJSON(data []byte) error {
 	o := parseObject(data)
-	*m = OK{Command: Command(o.int("cmd")), Code: Code(o.int("code")), Data: o.string("data")}
+	*m = OK{Command: readInt[Command](&o, "cmd"), Code: readInt[Code](&o, "code"), Data: o.string("data")}
 	return o.done("OK")
 }
 
@@ -80,7 +80,7 @@ func (m *Error) AppendJSON(dst []byte) []byte {
 func (m *Error) UnmarshalJSON(data []byte) error {
 	o := parseObject(data)
 	*m = Error{
-		Command: Command(o.int("cmd")), Code: Code(o.int("code")),
+		Command: readInt[Command](&o, "cmd"), Code: readInt[Code](&o, "code"),
 		Reason: o.string("reason"), Data: o.string("data"),
 	}
 	return o.done("ERROR")

@@ -46,7 +46,7 @@ func (m *FastConnect) UnmarshalJSON(data []byte) error {
 	o := parseObject(data)
 	*m = FastConnect{
 		SessionID: o.string("sessionId"), DeviceID: o.string("deviceId"),
-		MinHeartbeat: int32(o.int("minHeartbeat")), MaxHeartbeat: int32(o.int("maxHeartbeat")),
+		MinHeartbeat: readInt[int32](&o, "minHeartbeat"), MaxHeartbeat: readInt[int32](&o, "maxHeartbeat"),
 	}
 	return o.done("FAST_CONNECT")
 }
@@ -79,6 +79,6 @@ func (m *FastConnectOK) AppendJSON(dst []byte) []byte {
 // UnmarshalJSON implements [Message].
 func (m *FastConnectOK) UnmarshalJSON(data []byte) error {
 	o := parseObject(data)
-	*m = FastConnectOK{Heartbeat: int32(o.int("heartbeat"))}
+	*m = FastConnectOK{Heartbeat: readInt[int32](&o, "heartbeat")}
 	return o.done("FAST_CONNECT reply")
 }

@@ -4,7 +4,7 @@ import "strconv"
 
 // Command is the third field of a packet header: what the packet asks or says.
 // The number is the wire value; the comment gives the body layout with the field
-// encodings of [Reader] (int and long are big-endian, bytes and string carry a
+// encodings of [Message] (int and long are big-endian, bytes and string carry a
 // 16-bit length).
 type Command int8
 

@@ -7,7 +7,7 @@ import (
 
 // Decoder cuts a byte stream into packets. The zero value is ready. It holds no
 // memory while no frame is partial, so an idle connection costs its 24 bytes
-// only; while one is, it holds at most twice the bytes that arrived of it,
+// only; while one is, it holds at most twice the bytes that arrived of it or 64,
 // whatever length the header announced. It is not for concurrent use.
 type Decoder struct {
 	partial []byte // the frame's bytes so far, header first; nil if none
@@ -86,8 +86,8 @@ func (d *Decoder) resume(data []byte, limit int) (p Packet, rest []byte, ok bool
 }
 
 // keep appends more to the partial frame. The buffer doubles as bytes arrive and
-// never exceeds size, the length of the frame as far as it is known, or
-// [minPartial] if that is more.
+// does not exceed size, the length of the frame as far as it is known, unless
+// that is less than [minPartial].
 func (d *Decoder) keep(more []byte, size int) {
 	need := len(d.partial) + len(more)
 	if need > cap(d.partial) {

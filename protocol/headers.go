@@ -6,13 +6,13 @@ import "strings"
 type Header struct{ Name, Value string }
 
 // ParseHeaders reads the headers field: a line "name:value" for each, cut at the
-// first colon, values untrimmed but for a carriage return at the end. Lines
-// without a name are skipped.
+// first colon, values untrimmed. Lines without a name are skipped.
 //
-// It differs from MPush's parser where that one loses data: a header with an
-// empty value keeps it (MPush gives it the value of the header before), a last
-// line without a newline counts (MPush drops it), and a name that comes twice
-// stays twice (MPush keeps the last).
+// It differs from MPush's parser where that one damages data: a header with an
+// empty value keeps it (MPush gives it the value of the header before, or null), a
+// last line without a newline counts (MPush drops it), a name that comes twice
+// stays twice (MPush keeps the last), and a carriage return before the newline is
+// no part of the value.
 func ParseHeaders(text string) []Header {
 	var headers []Header
 	for line := range strings.Lines(text) {

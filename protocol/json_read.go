@@ -44,6 +44,7 @@ func (o *objectReader) string(name string) (s string) {
 	}
 	if err := json.Unmarshal(raw, &s); err != nil {
 		o.err = fmt.Errorf("%s: %w: want a string", name, ErrBadJSON)
+		return ""
 	}
 	return s
 }
@@ -57,6 +58,18 @@ func (o *objectReader) int(name string) int64 {
 	n, err := parseInt(raw)
 	if err != nil {
 		o.err = fmt.Errorf("%s: %w: %w", name, ErrBadJSON, err)
+		return 0
+	}
+	return n
+}
+
+// readInt is int for the type of the field, which the number must fit.
+func readInt[T ~int8 | ~uint8 | ~int32](o *objectReader, name string) T {
+	wide := o.int(name)
+	n := T(wide)
+	if int64(n) != wide {
+		o.err = fmt.Errorf("%s: %w: %d is out of range", name, ErrBadJSON, wide)
+		return 0
 	}
 	return n
 }

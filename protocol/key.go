@@ -3,6 +3,8 @@ package protocol
 import (
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
 	"fmt"
 	"slices"
 )
@@ -25,6 +27,16 @@ type PublicKey struct{ rsa rsa.PublicKey }
 
 // Bits is the size of the modulus.
 func (k *PublicKey) Bits() int { return k.rsa.N.BitLen() }
+
+// MarshalText writes the key as MPush configures it: the base64 of its
+// SubjectPublicKeyInfo on one line.
+func (k *PublicKey) MarshalText() ([]byte, error) {
+	der, err := x509.MarshalPKIXPublicKey(&k.rsa)
+	if err != nil {
+		return nil, fmt.Errorf("writing an RSA public key: %w", err)
+	}
+	return base64.StdEncoding.AppendEncode(nil, der), nil
+}
 
 // Equal reports whether both are the same key.
 func (k *PublicKey) Equal(other *PublicKey) bool { return other != nil && k.rsa.Equal(&other.rsa) }

@@ -105,19 +105,17 @@ func bareBase64(text []byte, what string) ([]byte, error) {
 // privateParts is what a private key file says (RFC 8017, A.1.2). Only N and D
 // can be relied on.
 type privateParts struct {
-	Version             int
-	N, E, D             *big.Int
-	P, Q                *big.Int
-	DP, DQ, QInv        *big.Int
-	AdditionalPrimeInfo asn1.RawValue `asn1:"optional"`
+	Version      int
+	N, E, D      *big.Int
+	P, Q         *big.Int
+	DP, DQ, QInv *big.Int
 }
 
-// pkcs8 is the wrapping of RFC 5208.
+// pkcs8 is the wrapping of RFC 5208; attributes after the key are ignored.
 type pkcs8 struct {
 	Version    int
 	Algorithm  pkix.AlgorithmIdentifier
 	PrivateKey []byte
-	Rest       []asn1.RawValue `asn1:"optional,omitempty,tag:0,set"`
 }
 
 // parsePrivate reads PKCS #8 or PKCS #1. The standard library's parser would

@@ -2,6 +2,11 @@ package protocol
 
 // Message is the body of a packet in both forms: binary for TCP, a JSON object
 // for WebSocket. Every body type implements it by pointer.
+//
+// Binary fields follow each other without names. Numbers are big-endian. Bytes
+// and strings (UTF-8) carry their length in 16 bits, from 32767 bytes on as 32767
+// followed by the rest of the length in 32 bits; MPush does not tell empty from
+// null, and here both are the empty value.
 type Message interface {
 	// AppendBinary appends the fields in MPush's order. The only error is
 	// [ErrFieldTooLong].
