@@ -1,0 +1,206 @@
+package server
+
+import (
+	"context"
+	"hash/maphash"
+	"strings"
+	"time"
+
+	"github.com/fanfare-push/fanfare/exporter"
+	"github.com/fanfare-push/fanfare/protocol"
+	"github.com/fanfare-push/fanfare/server/store"
+)
+
+// onBind binds the connection to a user. The order of the checks is MPush's.
+func (c *conn) onBind(p *protocol.Packet) verdict {
+	m, ok := c.bindRequest(p)
+	if !ok {
+		return stop
+	}
+	request := protocol.Packet{Command: p.Command, SessionID: p.SessionID}
+	lane := maphash.String(c.node.hub.seed, m.UserID) // binds of one user run one after the other
+	return c.later(c.node.store, lane, func() {
+		c.bindUser(&request, m)
+		c.resume()
+	})
+}
+
+// onUnbind unbinds whoever is bound; MPush ignores the user that the request names.
+// Unlike MPush, which fails and closes, it also succeeds when nobody is bound, which
+// is what a device that was kicked finds.
+func (c *conn) onUnbind(p *protocol.Packet) verdict {
+	if _, ok := c.bindRequest(p); !ok {
+		return stop
+	}
+	session := p.SessionID
+	return c.later(c.node.store, c.id, func() {
+		c.leave()
+		c.say(protocol.CmdOK, 0, session, &protocol.OK{Command: protocol.CmdUnbind, Data: protocol.DataUnbindSuccess})
+		c.resume()
+	})
+}
+
+// bindRequest decodes and checks BIND and UNBIND. On false it was answered.
+func (c *conn) bindRequest(p *protocol.Packet) (m protocol.Bind, ok bool) {
+	clear := c.ws == nil && p.Flags&protocol.FlagCrypto == 0
+	if !c.decode(p, &m) {
+		return m, false
+	}
+	m.UserID = strings.ToValidUTF8(m.UserID, "\uFFFD") // as Java decodes it
+	m.Tags = strings.ToValidUTF8(m.Tags, "\uFFFD")
+	c.mu.Lock()
+	known := c.device != nil
+	c.mu.Unlock()
+	switch {
+	case m.UserID == "" || len(m.UserID) > c.node.opt.Limits.UserBytes || known && clear && c.node.opt.RequireEncryption:
+		c.fail(p, protocol.CodeNone, protocol.ReasonInvalidParam, protocol.CloseBadRequest)
+		return m, false
+	case !known:
+		c.fail(p, protocol.CodeNone, protocol.ReasonNotHandshake, protocol.CloseBadRequest)
+		return m, false
+	}
+	return m, true
+}
+
+// bindUser does the part of BIND that asks the validator and the store.
+func (c *conn) bindUser(p *protocol.Packet, m protocol.Bind) {
+	if validate := c.node.opt.Validate; validate != nil && !validate(m.UserID, m.Data) {
+		c.fail(p, protocol.CodeNone, protocol.ReasonBindFailed, protocol.CloseBindRefused)
+		return
+	}
+	success := func(data string) bool {
+		return c.say(protocol.CmdOK, 0, p.SessionID, &protocol.OK{Command: protocol.CmdBind, Data: data})
+	}
+	switch c.retag(m) {
+	case sameUser:
+		success(protocol.DataBindSuccess)
+		return
+	case otherUser:
+		c.leave()
+		if !success(protocol.DataUnbindSuccess) { // MPush sends both, with the command of BIND
+			return
+		}
+	}
+	if err := c.register(m); err != nil {
+		c.node.log.Error("binding failed, the device is told to try again", "err", err, "conn", c.name(), "user", m.UserID)
+		c.fail(p, protocol.CodeNone, protocol.ReasonBindFailed, protocol.CloseInternal)
+		return
+	}
+	replaced, bound := c.enter(m, p.SessionID)
+	if !bound {
+		c.unregister(m.UserID)
+		return
+	}
+	if replaced != nil {
+		replaced.displaced(m.UserID)
+	}
+}
+
+// binding is how a BIND relates to the user that is bound.
+type binding int
+
+const (
+	nobody binding = iota
+	sameUser
+	otherUser
+)
+
+// retag replaces the tags if the user is bound already.
+func (c *conn) retag(m protocol.Bind) binding {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch c.user {
+	case "":
+		return nobody
+	case m.UserID:
+		c.tags = m.Tags
+		return sameUser
+	}
+	return otherUser
+}
+
+// enter makes the connection visible to pushes and confirms the bind in one step,
+// so that no push overtakes the confirmation and none misses it.
+func (c *conn) enter(m protocol.Bind, session int32) (replaced *conn, bound bool) {
+	bound = true
+	c.sent(func(s *scratch) error {
+		if c.end != protocol.CloseUnknown {
+			bound = false
+			return errClosed
+		}
+		class := c.device.class()
+		c.user, c.tags, c.bound = m.UserID, m.Tags, time.Now().UnixMilli()
+		replaced = c.node.hub.bind(m.UserID, class, c)
+		c.node.metrics.Bound(class).Inc()
+		frame, err := c.appendPlain(s, protocol.CmdOK, 0, session, &protocol.OK{Command: protocol.CmdBind, Data: protocol.DataBindSuccess})
+		if err != nil {
+			return err
+		}
+		return c.sendLocked(frame)
+	})
+	return replaced, bound
+}
+
+// leave unbinds the connection, waiting for the store.
+func (c *conn) leave() {
+	if user, ok := c.forgetUser(); ok {
+		c.unregister(user)
+	}
+}
+
+// forgetUser makes the connection invisible to pushes. Whoever clears conn.user
+// accounts for it.
+func (c *conn) forgetUser() (user string, ok bool) {
+	c.mu.Lock()
+	user, device := c.user, c.device
+	c.user, c.tags = "", ""
+	c.mu.Unlock()
+	if user == "" {
+		return "", false
+	}
+	c.node.hub.unbind(user, c)
+	c.node.metrics.Bound(device.class()).Dec()
+	return user, true
+}
+
+// displaced is called when another connection of the same class took the user. The
+// device is told, the connection stays open as in MPush, and gets nothing any more.
+func (c *conn) displaced(user string) {
+	c.sent(func(s *scratch) error {
+		if c.end != protocol.CloseUnknown || c.user != user {
+			return nil // it left by itself in the meantime
+		}
+		c.user, c.tags = "", ""
+		c.node.metrics.Bound(c.device.class()).Dec()
+		return c.sealLocked(s, protocol.CmdKick, 0, &protocol.Kick{DeviceID: c.device.id, UserID: user})
+	})
+}
+
+// register writes the route of a user to this connection. The caller runs in the
+// user's lane of the store pool.
+func (c *conn) register(m protocol.Bind) error {
+	c.mu.Lock()
+	d := c.device
+	c.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	defer c.node.timeStore(exporter.StorePutRoute)()
+	_, _, err := c.node.opt.Store.PutRoute(ctx, m.UserID, store.Route{
+		Node: c.node.opt.ID, Connection: c.name(), DeviceID: d.id, OSName: d.osName.Value(), OSVersion: d.osVersion.Value(),
+		ClientVersion: d.clientVersion.Value(), ClientType: d.class(), Since: time.Now(), Online: true,
+	})
+	return err
+}
+
+// unregister takes the route back if this connection still owns it.
+func (c *conn) unregister(user string) {
+	c.mu.Lock()
+	d := c.device
+	c.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	defer c.node.timeStore(exporter.StoreDropRoute)()
+	if _, err := c.node.opt.Store.DropRoute(ctx, user, d.class(), c.name()); err != nil {
+		c.node.log.Warn("route was not taken back, the sweep will find it", "err", err, "conn", c.name(), "user", user)
+	}
+}

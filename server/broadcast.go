@@ -1,0 +1,152 @@
+package server
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/fanfare-push/fanfare/protocol"
+	"github.com/fanfare-push/fanfare/server/cluster"
+)
+
+// broadcastChunk is after how many connections a broadcast lets others run.
+const broadcastChunk = 1000
+
+// Broadcast implements [cluster.Member].
+func (n *Node) Broadcast(p *cluster.Push, t cluster.Tracker) {
+	select {
+	case n.casts <- struct{}{}:
+	default:
+		t.Done(cluster.Result{Node: n.opt.ID, Outcome: protocol.OutcomeRejected})
+		return
+	}
+	n.metrics.BroadcastsRunning.Inc()
+	n.tasks.Go(func() {
+		defer func() {
+			n.metrics.BroadcastsRunning.Dec()
+			<-n.casts
+		}()
+		n.broadcast(p, t)
+	})
+}
+
+// broadcast writes to every bound connection that the filters match. The fanout
+// expects one end more than there are deliveries until all were started.
+func (n *Node) broadcast(p *cluster.Push, t cluster.Tracker) {
+	tmpl := new(pushFrame)
+	tmpl.init(p, n.opt.Limits.CompressThreshold)
+	f := &fanout{p: p, t: t, n: n, tmpl: tmpl, left: 1}
+	session := n.nextSession()
+	var conns []*conn
+	for shard := range hubShards {
+		conns = n.hub.open(shard, conns[:0])
+		for rest := conns; len(rest) > 0; {
+			chunk := rest[:min(len(rest), broadcastChunk)]
+			rest = rest[len(chunk):]
+			f.cast(chunk, session)
+			runtime.Gosched() // single pushes are not to wait for a whole round
+		}
+		clear(conns)
+	}
+	f.mu.Lock()
+	f.left--
+	done := f.left == 0
+	f.mu.Unlock()
+	if done {
+		f.close()
+	}
+}
+
+// cast writes to some connections. What ends on the spot, which is nearly all, is
+// counted for the whole batch at once.
+func (f *fanout) cast(conns []*conn, session int32) {
+	var counts [protocol.NumOutcomes]int
+	first := time.Now()
+	for _, c := range conns {
+		counts[f.castTo(c, session)]++
+	}
+	counts[protocol.OutcomePending] = 0 // not bound, or ends later
+	stages := [protocol.NumStages]time.Time{protocol.StageQueued: first}
+	if counts[protocol.OutcomeSent] > 0 {
+		stages[protocol.StageWritten] = time.Now()
+	}
+	for o, n := range counts {
+		if n > 0 {
+			f.n.metrics.Deliveries(protocol.Outcome(o)).Add(float64(n))
+			f.expect(n)
+			f.ended(protocol.Outcome(o), n, &stages)
+		}
+	}
+}
+
+// castTo writes to one connection. [protocol.OutcomePending] means that it is not
+// bound, or that a delivery was made which ends by itself.
+func (f *fanout) castTo(c *conn, session int32) protocol.Outcome {
+	user := c.boundUser()
+	if user == "" {
+		return protocol.OutcomePending
+	}
+	if f.p.Ack != protocol.AckNone {
+		f.open(c, user, session).start()
+		return protocol.OutcomePending
+	}
+	if o := c.filter(f.p, user); o != protocol.OutcomePending {
+		return o
+	}
+	flushed, err := f.write(c, user, session)
+	switch {
+	case err != nil:
+		f.open(c, user, session).fail(err)
+		return protocol.OutcomePending
+	case flushed:
+		return protocol.OutcomeSent
+	}
+	return protocol.OutcomePending
+}
+
+// write sends the shared frame to one connection and reports whether it left at
+// once; otherwise a delivery was made that ends when it has.
+func (f *fanout) write(c *conn, user string, session int32) (flushed bool, err error) {
+	s := borrow()
+	defer s.giveBack()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.end != protocol.CloseUnknown:
+		return false, errClosed
+	case c.user != user:
+		return false, errNotBound
+	}
+	frame, err := c.appendPush(s, f.tmpl, session)
+	if err != nil {
+		return false, err
+	}
+	if flushed, err = c.write(frame); flushed || err != nil {
+		return flushed, err
+	}
+	d := f.open(c, user, session)
+	d.queued = time.Now()
+	if c.settle(d) { // the flusher was faster
+		f.withdraw()
+		return true, nil
+	}
+	return false, nil
+}
+
+// withdraw takes back a delivery that open made and nobody knows of.
+func (f *fanout) withdraw() {
+	f.expect(-1)
+	f.n.metrics.DeliveriesInFlight.Dec()
+}
+
+// open makes a delivery that will end by itself.
+func (f *fanout) open(c *conn, user string, session int32) *delivery {
+	f.expect(1)
+	f.n.metrics.DeliveriesInFlight.Inc()
+	return &delivery{f: f, c: c, user: user, session: session}
+}
+
+func (c *conn) boundUser() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.user
+}

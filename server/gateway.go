@@ -1,0 +1,311 @@
+package server
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/fanfare-push/fanfare/exporter"
+	"github.com/fanfare-push/fanfare/protocol"
+	"github.com/fanfare-push/fanfare/server/cluster"
+	"github.com/fanfare-push/fanfare/server/ledger"
+)
+
+// gateways are the connections of back ends and other nodes.
+type gateways struct {
+	mu     sync.Mutex
+	open   map[*gateway]struct{}
+	closed bool
+}
+
+// gatewayOutbound may wait for one back end: replies are small, and MPush lets 20 MB
+// wait here.
+const gatewayOutbound = 20 << 20
+
+func (g *gateways) accept(n *Node, nc net.Conn) {
+	w := &gateway{node: n, slots: make(chan struct{}, n.opt.Limits.GatewayInFlight)}
+	w.stream.init(nc, w, &n.tasks, gatewayOutbound, &n.outbound)
+	g.mu.Lock()
+	full := g.closed || len(g.open) >= n.opt.Limits.GatewayConnections
+	if !full {
+		if g.open == nil {
+			g.open = make(map[*gateway]struct{})
+		}
+		g.open[w] = struct{}{}
+	}
+	g.mu.Unlock()
+	if full {
+		n.log.Warn("gateway connection refused: too many", "remote", nc.RemoteAddr().String(), "limit", n.opt.Limits.GatewayConnections)
+		_ = nc.Close()
+		return
+	}
+	w.read()
+}
+
+func (g *gateways) closeAll() {
+	g.mu.Lock()
+	g.closed = true
+	all := make([]*gateway, 0, len(g.open))
+	for w := range g.open {
+		all = append(all, w)
+	}
+	g.mu.Unlock()
+	for _, w := range all {
+		w.end(protocol.CloseShutdown, false)
+	}
+}
+
+// gateway is one connection on the gateway port (PROTOCOL section 3).
+type gateway struct {
+	stream
+	node  *Node
+	dec   protocol.Decoder
+	slots chan struct{} // a token for each push that was not answered
+
+	mu     sync.Mutex // keeps replies whole
+	reason protocol.CloseReason
+}
+
+// receive implements receiver.
+func (w *gateway) receive(data []byte) bool {
+	for len(data) > 0 {
+		p, rest, ok, err := w.dec.Next(data, w.node.opt.Limits.PacketBytes)
+		switch {
+		case err != nil:
+			w.end(protocol.CloseTooLarge, false)
+			return false
+		case !ok:
+			return true
+		case p.Command != protocol.CmdGatewayPush:
+			w.fail(&p, protocol.CodeUnsupportedCommand, protocol.CloseUnsupported)
+			return false
+		case !w.push(&p):
+			return false
+		}
+		data = rest
+	}
+	return true
+}
+
+// ended implements receiver.
+func (w *gateway) ended(err error) {
+	reason := protocol.CloseReset
+	if err == io.EOF {
+		reason = protocol.ClosePeer
+	}
+	w.end(reason, false)
+}
+
+func (w *gateway) end(reason protocol.CloseReason, farewell bool) {
+	w.mu.Lock()
+	first := w.reason == protocol.CloseUnknown
+	w.reason = reason
+	w.mu.Unlock()
+	if !first {
+		return
+	}
+	w.node.gateways.mu.Lock()
+	delete(w.node.gateways.open, w)
+	w.node.gateways.mu.Unlock()
+	w.shut(farewell)
+	w.node.log.Debug("gateway connection closed", "remote", w.nc.RemoteAddr().String(), "reason", reason.String())
+}
+
+func (w *gateway) fail(p *protocol.Packet, code protocol.Code, reason protocol.CloseReason) {
+	w.node.metrics.GatewayRequests(exporter.DirectionIn, exporter.ResultRefused).Inc()
+	w.reply(protocol.CmdError, p.SessionID, &protocol.Error{Command: p.Command, Code: code, Reason: code.Reason()})
+	w.end(reason, true)
+}
+
+func (w *gateway) reply(cmd protocol.Command, session int32, m protocol.Message) {
+	s := borrow()
+	defer s.giveBack()
+	var err error
+	if s.body, err = m.AppendBinary(s.body[:0]); err != nil {
+		return
+	}
+	s.frame = protocol.AppendPacket(s.frame[:0], protocol.Packet{Command: cmd, SessionID: session, Body: s.body})
+	w.mu.Lock()
+	if w.reason == protocol.CloseUnknown {
+		_, err = w.write(s.frame)
+	}
+	w.mu.Unlock()
+	if err == errSlow {
+		w.end(protocol.CloseSlowBytes, false)
+	}
+}
+
+// push accepts one GATEWAY_PUSH; false closed the connection.
+func (w *gateway) push(p *protocol.Packet) bool {
+	var m protocol.GatewayPush
+	broken := p.Flags&protocol.FlagJSONBody != 0 || len(p.Body) == 0
+	if !broken && p.Flags&protocol.FlagCompress != 0 {
+		p.Flags &^= protocol.FlagCrypto
+		body, err := protocol.Open(nil, p, nil, w.node.opt.Limits.InflatedBytes)
+		broken, p.Body = err != nil, body
+	}
+	if broken || p.Unmarshal(&m) != nil || len(m.Content) == 0 {
+		w.fail(p, protocol.CodeDispatchError, protocol.CloseBadBody)
+		return false
+	}
+	b := &backEnd{w: w, session: p.SessionID, user: m.UserID, class: m.ClientType, ack: protocol.AckModeOf(p.Flags), start: time.Now()}
+	push, err := b.describe(&m)
+	if err != nil {
+		w.node.log.Warn("gateway push refused", "err", err, "remote", w.nc.RemoteAddr().String())
+		b.refuse()
+		return true
+	}
+	select {
+	case w.slots <- struct{}{}:
+	default:
+		b.refuse()
+		return true
+	}
+	b.accept(push)
+	return true
+}
+
+// backEnd is one push of a back end; it tracks the message and answers at its end.
+type backEnd struct {
+	w       *gateway
+	session int32
+	user    string
+	class   protocol.ClientType
+	ack     protocol.AckMode
+	start   time.Time
+	entry   *ledger.Entry
+}
+
+// describe makes the push of a request.
+func (b *backEnd) describe(m *protocol.GatewayPush) (*cluster.Push, error) {
+	push := &cluster.Push{ID: ulid.Make().String(), Content: m.Content, Ack: b.ack, Accepted: b.start}
+	if b.user == "" {
+		push.Ack = protocol.AckNone // MPush drops the ack of a broadcast
+		return push, b.filter(push, m)
+	}
+	push.ClientTypes = []protocol.ClientType{b.class}
+	// MPush waits three seconds where the SDK's time is up already.
+	push.AckTimeout = 3 * time.Second
+	if m.Timeout > 0 {
+		push.AckTimeout = time.Duration(m.Timeout) * time.Millisecond
+	}
+	return push, nil
+}
+
+// filter sets who gets a broadcast: those for whom the condition holds, else those
+// with one of the tags. What cannot be read is refused: MPush takes broken tags for
+// everybody.
+func (b *backEnd) filter(push *cluster.Push, m *protocol.GatewayPush) (err error) {
+	switch {
+	case m.Condition != "":
+		push.Condition, err = cluster.Compile(m.Condition)
+	case m.Tags != "":
+		if err = json.Unmarshal([]byte(m.Tags), &push.Tags); err == nil && len(push.Tags) == 0 {
+			push.Condition = never{}
+		}
+	}
+	return err
+}
+
+// never matches nobody, as MPush's empty list of tags does.
+type never struct{}
+
+// Match implements cluster.Condition.
+func (never) Match(cluster.Facts) bool { return false }
+
+func (b *backEnd) accept(push *cluster.Push) {
+	n := b.w.node
+	entry, _, err := n.opt.Ledger.Accept(ledger.Request{
+		ID: push.ID, Source: exporter.SourceGateway, Broadcast: b.user == "", Targets: 1,
+		Digest: sha256.Sum256([]byte(push.ID)), Ack: push.Ack, Received: b.start,
+	})
+	if err != nil {
+		<-b.w.slots
+		b.refuse()
+		return
+	}
+	b.entry = entry
+	entry.Reached(protocol.StageRouted, n.opt.ID, time.Now())
+	if b.user == "" {
+		n.Broadcast(push, b)
+		return
+	}
+	n.Push(push, b.user, b)
+}
+
+// Reached implements cluster.Tracker.
+func (b *backEnd) Reached(s protocol.Stage, node string, at time.Time) { b.entry.Reached(s, node, at) }
+
+// Done implements cluster.Tracker. The answers are MPush's, and only those its SDK
+// understands: any code but 1, 2 and 3 would hang its caller for ever. An ack that
+// did not come is answered by silence; the SDK's own timer tells its caller.
+func (b *backEnd) Done(r cluster.Result) {
+	b.entry.Done(r)
+	<-b.w.slots
+	switch {
+	case b.user == "" && r.Outcome == protocol.OutcomeRejected:
+		b.refuse()
+	case b.user == "":
+		b.count(exporter.ResultOK)
+		b.w.reply(protocol.CmdOK, b.session, &protocol.OK{Command: protocol.CmdGatewayPush})
+	default:
+		b.answer(r)
+	}
+}
+
+func (b *backEnd) answer(r cluster.Result) {
+	switch r.Outcome {
+	case protocol.OutcomeAcked, protocol.OutcomeSent:
+		b.count(exporter.ResultOK)
+		b.w.reply(protocol.CmdOK, b.session, &protocol.OK{Command: protocol.CmdGatewayPush, Data: b.timeline("success-end", &r)})
+	case protocol.OutcomeAckTimeout:
+		b.count(exporter.ResultTimeout)
+	case protocol.OutcomeOffline, protocol.OutcomeFiltered:
+		b.count(exporter.ResultOffline)
+		b.error(protocol.CodeOffline, b.timeline("offline-end", &r))
+	default:
+		b.count(exporter.ResultError)
+		b.error(protocol.CodePushFailure, b.timeline("failure-end", &r))
+	}
+}
+
+func (b *backEnd) refuse() {
+	b.count(exporter.ResultRefused)
+	b.error(protocol.CodePushFailure, b.timeline("failure-end", &cluster.Result{}))
+}
+
+func (b *backEnd) count(r exporter.Result) {
+	b.w.node.metrics.GatewayRequests(exporter.DirectionIn, r).Inc()
+}
+
+func (b *backEnd) error(code protocol.Code, data string) {
+	b.w.reply(protocol.CmdError, b.session, &protocol.Error{Command: protocol.CmdGatewayPush, Code: code, Reason: code.Reason(), Data: data})
+}
+
+// timeline is the JSON that MPush's SDK shows: client type (if it is known), the
+// points of time alternating with their names, the user.
+func (b *backEnd) timeline(end string, r *cluster.Result) string {
+	points := []any{"push-center-begin", b.start.UnixMilli()}
+	if sent := r.Stages[protocol.StageQueued]; !sent.IsZero() {
+		points = append(points, "before-send", sent.UnixMilli())
+		if written := r.Stages[protocol.StageWritten]; b.ack != protocol.AckNone && !written.IsZero() {
+			points = append(points, "waiting-ack", written.UnixMilli())
+		}
+	}
+	points = append(points, end, time.Now().UnixMilli())
+	answer := struct {
+		ClientType int    `json:"clientType,omitempty"`
+		TimePoints []any  `json:"timePoints"`
+		UserID     string `json:"userId"`
+	}{max(0, int(b.class)), points, b.user}
+	text, err := json.Marshal(answer)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}

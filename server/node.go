@@ -1,0 +1,318 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fanfare-push/fanfare/exporter"
+	"github.com/fanfare-push/fanfare/protocol"
+	"github.com/fanfare-push/fanfare/server/cluster"
+	"github.com/fanfare-push/fanfare/server/store"
+)
+
+// Node is one push node. It implements [cluster.Member].
+type Node struct {
+	opt      Options
+	log      *slog.Logger
+	metrics  *exporter.Metrics
+	hub      *hub
+	wsPolicy wsPolicy
+	since    time.Time
+
+	listeners []*listener
+	capacity  int // device connections
+
+	rsa, store *pool
+	tasks      sync.WaitGroup // readers, flushers, jobs, broadcasts
+	casts      chan struct{}  // a token for each running broadcast
+	outbound   atomic.Int64   // bytes waiting on all connections
+	pushes     atomic.Uint32  // see nextSession
+	connIDs    atomic.Uint64
+	gateways   gateways
+
+	mu       sync.Mutex
+	state    nodeState
+	drain    int // connections per second
+	drained  chan struct{}
+	quit     chan struct{} // closed by Stop
+	services sync.WaitGroup
+}
+
+type nodeState int
+
+const (
+	made nodeState = iota
+	serving
+	draining
+	stopped
+)
+
+// New checks the options, fills in what may be left out and binds the listeners.
+// The error names the address or option that is wrong. A node that was not started
+// must still be stopped.
+func New(opt Options) (*Node, error) {
+	if err := opt.validate(); err != nil {
+		return nil, fmt.Errorf("node options: %w", err)
+	}
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // never fails since Go 1.24
+	if opt.ID == "" {
+		opt.ID = "node-" + hex.EncodeToString(random[4:])
+	}
+	n := &Node{
+		opt: opt, log: opt.Logger.With("node", opt.ID), metrics: opt.Metrics, hub: newHub(), since: time.Now().UTC(),
+		wsPolicy: wsPolicy{Path: opt.WebSocketPath, Origins: opt.AllowedOrigins},
+		casts:    make(chan struct{}, opt.Limits.Broadcasts), quit: make(chan struct{}),
+	}
+	// Ids go on where no earlier life of the node has been, so that a route of that
+	// life is never taken for one of this.
+	n.connIDs.Store(uint64(binary.BigEndian.Uint32(random[:4])) << 32)
+	n.capacity = opt.Limits.Connections
+	if n.capacity <= 0 {
+		n.capacity = fileCapacity()
+	}
+	if err := n.listen(); err != nil {
+		n.closeListeners()
+		return nil, err
+	}
+	l, m := opt.Limits, opt.Metrics
+	n.rsa = newPool(l.RSAWorkers, 1, l.RSAQueue, &n.tasks, m.PoolQueue(exporter.PoolRSA), m.PoolRejected(exporter.PoolRSA))
+	n.store = newPool(l.StoreWorkers, l.StoreWorkers, l.StoreQueue, &n.tasks, m.PoolQueue(exporter.PoolStore), m.PoolRejected(exporter.PoolStore))
+	return n, nil
+}
+
+// Start serves. It returns at once.
+func (n *Node) Start() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.state != made {
+		return errors.New("node was started before")
+	}
+	n.state = serving
+	for _, l := range n.listeners {
+		n.services.Go(l.serve)
+	}
+	n.services.Go(n.sweep)
+	n.log.Info("node is serving", "device", n.address(kindDevice), "websocket", n.address(kindWebSocket),
+		"gateway", n.address(kindGateway), "capacity", n.capacity)
+	return nil
+}
+
+// Stop closes listeners and connections and waits until nothing of the node runs,
+// or until ctx ends. Further calls wait as well.
+func (n *Node) Stop(ctx context.Context) error {
+	n.mu.Lock()
+	first := n.state != stopped
+	n.state = stopped
+	if first {
+		close(n.quit)
+	}
+	n.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if first {
+			n.end()
+		}
+		n.services.Wait()
+		n.tasks.Wait()
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return fmt.Errorf("node %s is still busy: %w", n.opt.ID, context.Cause(ctx))
+	}
+	if first {
+		n.rsa.stop()
+		n.store.stop()
+	}
+	return nil
+}
+
+// end closes everything that is open.
+func (n *Node) end() {
+	n.closeListeners()
+	n.services.Wait()
+	n.gateways.closeAll()
+	var conns []*conn
+	for shard := range hubShards {
+		conns = n.hub.open(shard, conns[:0])
+		for _, c := range conns {
+			c.close(protocol.CloseShutdown, false)
+		}
+	}
+}
+
+// Ready tells why the node takes no devices, nil if it does.
+func (n *Node) Ready() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch n.state {
+	case serving:
+		return nil
+	case draining:
+		return errors.New("node is draining")
+	case stopped:
+		return errors.New("node is stopping")
+	}
+	return errors.New("node is starting")
+}
+
+// Info implements [cluster.Member].
+func (n *Node) Info() cluster.Info {
+	n.mu.Lock()
+	state := cluster.Serving
+	if n.state >= draining {
+		state = cluster.Draining
+	}
+	n.mu.Unlock()
+	return cluster.Info{
+		ID: n.opt.ID, State: state, Version: n.opt.Version, Since: n.since,
+		Device:    n.advertised(kindDevice, n.opt.Advertise.Device),
+		WebSocket: n.webSocketURL(),
+		Gateway:   n.advertised(kindGateway, n.opt.Advertise.Gateway),
+		Ops:       n.opt.Ops, Connections: int(n.hub.conns.Load()), Users: int(n.hub.users.Load()),
+	}
+}
+
+// webSocketURL is where browsers connect to.
+func (n *Node) webSocketURL() string {
+	address := n.advertised(kindWebSocket, n.opt.Advertise.WebSocket)
+	if address == "" {
+		return ""
+	}
+	scheme := "ws://"
+	if n.opt.TLS != nil {
+		scheme = "wss://"
+	}
+	return scheme + address + n.opt.WebSocketPath
+}
+
+// advertised is the configured address, or the bound one with an unspecified host
+// replaced by one that others can reach.
+func (n *Node) advertised(k kind, configured string) string {
+	if configured != "" {
+		return configured
+	}
+	bound, ok := n.Addr(k).(*net.TCPAddr)
+	if !ok {
+		return ""
+	}
+	host := bound.IP.String()
+	if bound.IP.IsUnspecified() {
+		host = hostAddress()
+	}
+	return net.JoinHostPort(host, strconv.Itoa(bound.Port))
+}
+
+// hostAddress is the first address of this machine that is not loopback, as MPush
+// finds its own.
+func hostAddress() string {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return "127.0.0.1"
+	}
+	for _, a := range addresses {
+		if ip, ok := a.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() && ip.IP.To4() != nil {
+			return ip.IP.String()
+		}
+	}
+	return "127.0.0.1"
+}
+
+// Drain implements [cluster.Member]: listeners for devices close now, connections
+// end one after the other at the given rate.
+func (n *Node) Drain(rate int) {
+	if rate <= 0 {
+		rate = n.opt.DrainRate
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.drain = rate
+	if n.state != serving {
+		return
+	}
+	n.state = draining
+	n.log.Info("node is draining", "rate", rate, "connections", n.hub.conns.Load())
+	n.services.Go(n.moveAway)
+}
+
+// moveAway closes the device ports, then the connections at the drain rate.
+func (n *Node) moveAway() {
+	n.closeDeviceListeners()
+	const slice = 50 * time.Millisecond
+	tick := time.NewTicker(slice)
+	defer tick.Stop()
+	due, closed := 0.0, 0
+	for n.hub.conns.Load() > 0 {
+		select {
+		case <-n.quit:
+			return
+		case <-tick.C:
+		}
+		n.mu.Lock()
+		due += float64(n.drain) * slice.Seconds()
+		n.mu.Unlock()
+		now := n.closeSome(int(due))
+		due -= float64(int(due))
+		closed += now
+	}
+	n.log.Info("node is drained", "connections_closed", closed)
+}
+
+// closeSome ends up to count connections of the fullest shards first, so that those
+// that come back are spread.
+func (n *Node) closeSome(count int) (closed int) {
+	var conns []*conn
+	for shard := 0; shard < hubShards && closed < count; shard++ {
+		conns = n.hub.open(shard, conns[:0])
+		for _, c := range conns[:min(len(conns), count-closed)] {
+			c.close(protocol.CloseDrain, false)
+			closed++
+		}
+	}
+	return closed
+}
+
+// background runs job in the store pool, or in a goroutine of its own when the pool
+// is full: it must not be lost, and the caller must not wait.
+func (n *Node) background(lane uint64, job func()) {
+	if !n.store.submit(lane, job) {
+		n.tasks.Go(job)
+	}
+}
+
+// routes asks the store for the routes of a user.
+func (n *Node) routes(user string) []store.Route {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	defer n.timeStore(exporter.StoreRoutes)()
+	routes, err := n.opt.Store.Routes(ctx, user)
+	if err != nil {
+		n.log.Warn("routes were not read", "err", err)
+	}
+	return routes
+}
+
+// timeStore starts the clock of a store operation; the function it returns stops it.
+func (n *Node) timeStore(op exporter.StoreOperation) func() {
+	start := time.Now()
+	return func() { n.metrics.StoreDuration(op, exporter.ResultOK).Observe(time.Since(start).Seconds()) }
+}
+
+// connName is a connection id as it is shown and stored.
+func connName(id uint64) string {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], id)
+	return hex.EncodeToString(b[:])
+}

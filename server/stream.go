@@ -1,0 +1,282 @@
+package server
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// receiver is the logic above a [stream]. Its methods are called by one goroutine
+// at a time.
+type receiver interface {
+	// receive takes bytes that arrived; data is valid during the call only. False
+	// stops the reading: the connection was closed, or it was paused and resume
+	// will be called.
+	receive(data []byte) bool
+	// ended is told that the peer closed (io.EOF) or the connection broke. It is not
+	// called after the stream was closed from this side.
+	ended(err error)
+}
+
+// completion is told when the bytes it was queued with have left, or never will.
+type completion interface {
+	written(at time.Time)
+	abandoned()
+}
+
+// stream is the seam between a connection's logic and the operating system:
+// non-blocking writes with a bounded overflow, and a source of arriving bytes.
+// Today a goroutine waits for those bytes; an event loop can take its place without
+// a change above this file.
+type stream struct {
+	nc    net.Conn
+	raw   syscall.RawConn // nil: no non-blocking access, every write goes through the flusher
+	tls   *tls.Conn       // nil: plain; set before the first read
+	owner receiver
+	tasks *sync.WaitGroup // waits for reader and flusher goroutines
+	limit int             // bytes that may wait
+	total *atomic.Int64   // bytes waiting on all streams of the node
+
+	mu     sync.Mutex
+	back   *backlog // nil: nothing waits
+	closed bool
+	linger bool // closed, but the reader still discards what the peer sends until it has read the farewell
+}
+
+// backlog is what the socket did not take.
+type backlog struct {
+	buf      []byte
+	off      int // bytes of buf that were written
+	marks    []mark
+	flushing bool
+}
+
+// mark is the end of a write within the backlog.
+type mark struct {
+	end  int // offset in buf
+	at   time.Time
+	done completion // may be nil
+}
+
+var (
+	// errSlow: the bound of waiting bytes would be crossed.
+	errSlow = errors.New("too many bytes wait for the device")
+	// errClosed: the stream was closed from this side.
+	errClosed = errors.New("connection is closed")
+	// errAgain: the socket takes nothing now.
+	errAgain = errors.New("socket is full")
+)
+
+func (s *stream) init(nc net.Conn, owner receiver, tasks *sync.WaitGroup, limit int, total *atomic.Int64) {
+	s.nc, s.owner, s.tasks, s.limit, s.total = nc, owner, tasks, limit, total
+	s.raw = rawConn(nc)
+}
+
+// write sends b, at once as far as the socket takes it, and reports whether all of
+// it left; the rest was copied to the backlog, and settle attaches who wants to hear
+// of its end. The caller keeps writers apart. On an error nothing more can be sent:
+// errSlow if the bound would be crossed, errClosed after shut.
+func (s *stream) write(b []byte) (flushed bool, err error) {
+	if s.tls == nil {
+		return s.writeRaw(b)
+	}
+	if _, err := s.tls.Write(b); err != nil {
+		return false, err
+	}
+	return s.settle(nil), nil
+}
+
+// settle lets done hear when all that was written so far has left. It returns true,
+// and forgets done, if that is so already.
+func (s *stream) settle(done completion) (flushed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.back == nil {
+		return true
+	}
+	if done != nil {
+		s.back.marks[len(s.back.marks)-1].done = done
+	}
+	return false
+}
+
+func (s *stream) writeRaw(b []byte) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false, errClosed
+	}
+	if s.back == nil {
+		n, err := tryWrite(s.raw, b)
+		if err != nil && err != errAgain {
+			return false, err
+		}
+		if n == len(b) {
+			return true, nil
+		}
+		s.back = &backlog{}
+		b = b[n:]
+	} else if len(s.back.buf)-s.back.off+len(b) > s.limit {
+		return false, errSlow
+	}
+	s.back.add(b, time.Now())
+	s.total.Add(int64(len(b)))
+	if !s.back.flushing {
+		s.back.flushing = true
+		s.tasks.Go(s.flush)
+	}
+	return false, nil
+}
+
+func (q *backlog) add(b []byte, now time.Time) {
+	q.buf = append(q.buf, b...)
+	if last := len(q.marks) - 1; last >= 0 && q.marks[last].done == nil {
+		q.marks[last].end = len(q.buf) // replies nobody waits for share a mark
+		return
+	}
+	q.marks = append(q.marks, mark{end: len(q.buf), at: now})
+}
+
+// advance accounts for n more bytes written and returns whose bytes have all left.
+// It moves the rest down when most of the buffer is spent.
+func (q *backlog) advance(n int) (left []completion) {
+	q.off += n
+	spent := 0
+	for spent < len(q.marks) && q.marks[spent].end <= q.off {
+		if q.marks[spent].done != nil {
+			left = append(left, q.marks[spent].done)
+		}
+		spent++
+	}
+	q.marks = append(q.marks[:0], q.marks[spent:]...)
+	if q.off > len(q.buf)/2 {
+		q.buf = append(q.buf[:0], q.buf[q.off:]...)
+		for i := range q.marks {
+			q.marks[i].end -= q.off
+		}
+		q.off = 0
+	}
+	return left
+}
+
+// flush empties the backlog as the socket becomes writable, then ends.
+func (s *stream) flush() {
+	for {
+		left, more := s.flushSome()
+		now := time.Now()
+		for _, done := range left {
+			done.written(now)
+		}
+		if !more {
+			return
+		}
+	}
+}
+
+// flushSome waits until the socket takes bytes and reports whose writes completed
+// and whether the flusher must go on.
+func (s *stream) flushSome() (left []completion, more bool) {
+	if s.raw == nil {
+		return s.flushBlocking()
+	}
+	err := waitWrite(s.raw, func(fd int) (wait bool) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.back == nil {
+			return false
+		}
+		n, err := writeAll(fd, s.back.buf[s.back.off:])
+		left, more = s.wrote(n, err)
+		return n == 0 && err == errAgain
+	})
+	return left, more && err == nil
+}
+
+// flushBlocking is flushSome where only blocking writes exist.
+func (s *stream) flushBlocking() (left []completion, more bool) {
+	s.mu.Lock()
+	if s.back == nil {
+		s.mu.Unlock()
+		return nil, false
+	}
+	chunk := append([]byte(nil), s.back.buf[s.back.off:]...)
+	s.mu.Unlock()
+	n, err := s.nc.Write(chunk)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wrote(n, err)
+}
+
+// wrote accounts for n bytes of the backlog; the caller holds mu. A broken socket
+// is left to the reader to find: it ends the connection in one place.
+func (s *stream) wrote(n int, err error) (left []completion, more bool) {
+	if s.back == nil {
+		return nil, false
+	}
+	left = s.back.advance(n)
+	s.total.Add(-int64(n))
+	if len(s.back.buf) == s.back.off {
+		s.back = nil
+		return left, false
+	}
+	if err != nil && err != errAgain {
+		s.back.flushing = true // nothing will be written any more, and no flusher is started
+		return left, false
+	}
+	return left, true
+}
+
+// waiting reports the bytes queued and since when the oldest of them waits.
+func (s *stream) waiting() (bytes int, since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.back == nil || len(s.back.marks) == 0 {
+		return 0, time.Time{}
+	}
+	return len(s.back.buf) - s.back.off, s.back.marks[0].at
+}
+
+// farewellTime is how long a connection that got a last word stays readable, so
+// that the reset which closing over unread bytes causes does not overtake it.
+const farewellTime = time.Second
+
+// shut closes the stream once. With farewell, what was just written is let through:
+// sending ends now, and the reader (or drop, if none is running) discards what still
+// comes until the peer closes or farewellTime has passed. What waits is abandoned.
+func (s *stream) shut(farewell bool) {
+	s.mu.Lock()
+	back := s.back
+	half, ok := s.nc.(interface{ CloseWrite() error })
+	s.closed, s.back = true, nil
+	s.linger = farewell && ok && back == nil
+	if back != nil {
+		s.total.Add(-int64(len(back.buf) - back.off))
+	}
+	linger := s.linger
+	s.mu.Unlock()
+	if linger {
+		_ = s.nc.SetReadDeadline(time.Now().Add(farewellTime))
+		_ = half.CloseWrite()
+		return
+	}
+	_ = s.nc.Close()
+	if back == nil {
+		return
+	}
+	for _, m := range back.marks {
+		if m.done != nil {
+			m.done.abandoned()
+		}
+	}
+}
+
+// drop finishes a shut stream that was paused, so that no reader will.
+func (s *stream) drop() {
+	if s.lingering() {
+		s.tasks.Go(s.discard)
+	}
+}
