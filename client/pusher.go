@@ -63,7 +63,10 @@ func NewPusher(o PusherOptions) (*Pusher, error) {
 	orDefault(&o.MaxRetryWait, DefaultMaxRetryWait)
 	client := o.HTTPClient
 	if client == nil {
-		client = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+		client = &http.Client{Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
+			MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: 10 * time.Second,
+		}}
 	}
 	return &Pusher{
 		base: strings.TrimSuffix(u.String(), "/"), o: o, client: client,
