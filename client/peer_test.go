@@ -25,7 +25,7 @@ type node struct {
 	wg       sync.WaitGroup
 
 	mu    sync.Mutex
-	peers []*peer
+	conns []net.Conn
 }
 
 func demoKey(t testing.TB) *protocol.PrivateKey {
@@ -40,13 +40,16 @@ func demoKey(t testing.TB) *protocol.PrivateKey {
 // newNode serves pipes through [node.dial] until the test ends.
 func newNode(t *testing.T, script func(n int, p *peer)) *node {
 	n := &node{t: t, key: demoKey(t), script: script}
-	t.Cleanup(func() {
-		n.mu.Lock()
-		for _, p := range n.peers {
-			p.nc.Close()
-		}
-		n.mu.Unlock()
+	t.Cleanup(func() { // the devices have closed: the scripts end by themselves, or are stuck
+		stuck := time.AfterFunc(10*time.Second, func() {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			for _, nc := range n.conns {
+				nc.Close()
+			}
+		})
 		n.wg.Wait()
+		stuck.Stop()
 	})
 	return n
 }
@@ -95,8 +98,8 @@ func (n *node) dial(context.Context, string, string) (net.Conn, error) {
 func (n *node) serve(nc net.Conn) {
 	p := &peer{nc: nc, key: n.key, buf: make([]byte, 4096)}
 	n.mu.Lock()
-	number := len(n.peers)
-	n.peers = append(n.peers, p)
+	number := len(n.conns)
+	n.conns = append(n.conns, nc)
 	n.mu.Unlock()
 	n.wg.Go(func() {
 		defer nc.Close()

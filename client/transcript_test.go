@@ -150,4 +150,3 @@ func TestRecordedKick(t *testing.T) {
 		t.Fatal(err)
 	}
 }
-
