@@ -209,3 +209,25 @@ func bare(err error) error {
 	}
 	return err
 }
+
+// Listener finds the key of a listen address, by the address as a whole or else by
+// its port alone, as the system may report a name as a number.
+func (c *Config) Listener(address string) (key string, ok bool) {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", false
+	}
+	for _, f := range Fields() {
+		if f.Kind != "listen" {
+			continue
+		}
+		text := f.value(c).String()
+		if text == address {
+			return f.Key, true
+		}
+		if _, p, err := net.SplitHostPort(text); err == nil && p == port && !ok {
+			key, ok = f.Key, true
+		}
+	}
+	return key, ok
+}

@@ -54,9 +54,9 @@ type API struct {
 	Tokens     []Secret `key:"tokens" doc:"Bearer tokens, any one of which opens the API. At least 16 characters each. Empty: the API is served on loopback only."`
 	TokensFile string   `key:"tokens_file" doc:"File with the tokens, one a line."`
 	Insecure   bool     `key:"insecure" default:"false" doc:"Serve the API on a public address without tokens. For closed networks."`
-	Rate       float64  `key:"rate" default:"0" min:"0" doc:"API requests a second that are answered; more get 429. 0: no limit."`
-	Burst      int      `key:"burst" default:"1000" min:"1" max:"1000000" doc:"API requests that may come at once above api.rate."`
-	MaxBody    Size     `key:"max_body" default:"1m" min:"1k" max:"64m" doc:"Largest request body; a larger one gets 413 before it is read."`
+	Rate       float64  `key:"rate" default:"10000" min:"0" doc:"API requests a second over all callers; more get 429 with Retry-After. 0: no limit."`
+	Burst      int      `key:"burst" default:"20000" min:"1" max:"1000000" doc:"API requests that may come at once above api.rate."`
+	MaxBody    Size     `key:"max_body" default:"4m" min:"1k" max:"64m" doc:"Largest request body; a larger one gets 413 before it is read."`
 	MaxWait    Duration `key:"max_wait" default:"30s" min:"0s" max:"10m" doc:"Longest time a push may wait for its outcome."`
 }
 

@@ -49,8 +49,10 @@ func Load(o Options) (c *Config, warnings []Problem, err error) {
 	for _, a := range o.Set {
 		l.loadAssignment(a)
 	}
-	l.readSecrets()
-	l.check(o.Role)
+	if !l.unread {
+		l.readSecrets()
+		l.check(o.Role)
+	}
 	if len(l.problems) > 0 {
 		return nil, l.warnings, l.problems.sorted()
 	}
@@ -81,6 +83,7 @@ type loader struct {
 	origins  map[string]origin
 	problems Problems
 	warnings []Problem
+	unread   bool // the file could not be read as a whole: what it lacks says nothing
 }
 
 func newLoader() *loader {
@@ -119,7 +122,7 @@ func (l *loader) names(prefix string) []string {
 func (l *loader) loadFile(name string) {
 	data, err := readFile(name, maxFile)
 	if err != nil {
-		l.problems = append(l.problems, Problem{File: name, Text: err.Error()})
+		l.problems, l.unread = append(l.problems, Problem{File: name, Text: err.Error()}), true
 		return
 	}
 	yamlLayer{l, name}.read(data)

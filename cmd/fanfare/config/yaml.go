@@ -55,21 +55,27 @@ type yamlLayer struct {
 	file string
 }
 
-func (y yamlLayer) problem(tk *token.Token, key, format string, args ...any) {
-	p := Problem{File: y.file, Key: key, Text: fmt.Sprintf(format, args...)}
-	if tk != nil && tk.Position != nil {
-		p.Line = tk.Position.Line
+// line is where a token stands, 0 if that is not known.
+func line(tk *token.Token) int {
+	if tk == nil || tk.Position == nil {
+		return 0
 	}
-	y.problems = append(y.problems, p)
+	return tk.Position.Line
+}
+
+func (y yamlLayer) problem(tk *token.Token, key, format string, args ...any) {
+	y.problems = append(y.problems, Problem{File: y.file, Line: line(tk), Key: key, Text: fmt.Sprintf(format, args...)})
+}
+
+// refuse reports what makes the file unreadable as a whole.
+func (y yamlLayer) refuse(line int, format string, args ...any) {
+	y.problems = append(y.problems, Problem{File: y.file, Line: line, Text: fmt.Sprintf(format, args...)})
+	y.unread = true
 }
 
 func (y yamlLayer) read(data []byte) {
-	if len(data) > maxFile {
-		y.problem(nil, "", "is larger than %v", Size(maxFile))
-		return
-	}
 	if line := tooDeep(data); line > 0 {
-		y.problems = append(y.problems, Problem{File: y.file, Line: line, Text: fmt.Sprintf("is nested more than %d levels deep", maxDepth)})
+		y.refuse(line, "is nested more than %d levels deep", maxDepth)
 		return
 	}
 	doc, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
@@ -83,7 +89,7 @@ func (y yamlLayer) read(data []byte) {
 			continue
 		}
 		if body != nil {
-			y.problem(d.Body.GetToken(), "", "a second YAML document starts here; keep everything in one")
+			y.refuse(line(d.Body.GetToken()), "a second YAML document starts here; keep everything in one")
 			return
 		}
 		body = d.Body
@@ -95,10 +101,10 @@ func (y yamlLayer) read(data []byte) {
 func (y yamlLayer) syntax(err error) {
 	var bad *yaml.SyntaxError
 	if errors.As(err, &bad) {
-		y.problem(bad.GetToken(), "", "is not YAML: %s", bad.GetMessage())
+		y.refuse(line(bad.GetToken()), "is not YAML: %s", bad.GetMessage())
 		return
 	}
-	y.problem(nil, "", "is not YAML")
+	y.refuse(0, "is not YAML")
 }
 
 // section walks a mapping whose keys are settings or further sections.
@@ -119,7 +125,7 @@ func (y yamlLayer) section(prefix string, node ast.Node) {
 			y.problem(e.Key.GetToken(), key, "is given twice, first in line %d; remove one", first)
 			continue
 		}
-		seen[name] = e.Key.GetToken().Position.Line
+		seen[name] = line(e.Key.GetToken())
 		y.entry(key, name, prefix, e)
 	}
 }
@@ -162,7 +168,7 @@ func keyName(k ast.MapKeyNode) (string, bool) {
 
 // leaf reads the value of one setting.
 func (y yamlLayer) leaf(f Field, e *ast.MappingValueNode) {
-	from := origin{layer: layerFile, file: y.file, line: e.Key.GetToken().Position.Line}
+	from := origin{layer: layerFile, file: y.file, line: line(e.Key.GetToken())}
 	if f.List {
 		if items, ok := y.items(f, e.Value); ok {
 			y.assign(f, from, func() error { return f.setList(y.config, items) })
@@ -218,7 +224,8 @@ func tooDeep(data []byte) int {
 	open := 0
 	for i, line := range strings.Split(string(data), "\n") {
 		trimmed := strings.TrimLeft(line, " -?\t")
-		if marks := strings.Count(line[:len(line)-len(trimmed)], "-") + strings.Count(line[:len(line)-len(trimmed)], "?"); marks > maxDepth && trimmed != "" {
+		before := line[:len(line)-len(trimmed)]
+		if trimmed != "" && strings.Count(before, "-")+strings.Count(before, "?") > maxDepth {
 			return i + 1
 		}
 		if strings.HasPrefix(trimmed, "#") {

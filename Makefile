@@ -1,0 +1,82 @@
+# Everything a developer or CI does with Fanfare. "make help" lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS   := -s -w -X main.version=$(VERSION)
+GO        ?= go
+FUZZTIME  ?= 10s
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# Debian packages that the tests need beside Go, and a file that shows each is there.
+TEST_PACKAGES := chromium:/usr/bin/chromium fonts-noto-cjk:/usr/share/fonts/opentype/noto ca-certificates:/etc/ssl/certs/ca-certificates.crt gcc:/usr/bin/gcc
+
+.PHONY: help build run test test-unit test-deps vet gofmt lint fuzz bench cross reference clean
+
+help: ## List the targets.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+build: ## Build bin/fanfare.
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/fanfare ./cmd/fanfare
+
+run: build ## Build and start everything in one process, on loopback.
+	exec bin/fanfare run $(ARGS)
+
+test: test-deps vet gofmt ## Install what the tests need and run all of them, with the race detector.
+	$(GO) test -race -timeout 15m ./...
+	@if [ -n "$${FANFARE_TEST_WITHOUT:-}" ]; then echo "left out, as FANFARE_TEST_WITHOUT says: $$FANFARE_TEST_WITHOUT"; else echo "nothing was left out"; fi
+
+test-unit: vet gofmt ## Run the tests without installing anything.
+	$(GO) test -race -timeout 15m ./...
+
+test-deps:
+	@missing=(); \
+	for entry in $(TEST_PACKAGES); do \
+		case ",$${FANFARE_TEST_WITHOUT:-}," in *,"$${entry%%:*}",*) continue;; esac; \
+		[ -e "$${entry#*:}" ] || missing+=("$${entry%%:*}"); \
+	done; \
+	[ $${#missing[@]} -eq 0 ] && exit 0; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "make test: missing $${missing[*]}: install them (Debian: apt-get install $${missing[*]}), or name them in FANFARE_TEST_WITHOUT" >&2; exit 1; \
+	fi; \
+	echo "installing $${missing[*]}"; \
+	{ apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$${missing[@]}"; } >/dev/null \
+		|| { echo "make test: apt-get could not install $${missing[*]}" >&2; exit 1; }
+
+vet:
+	$(GO) vet ./...
+
+gofmt:
+	@bad=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+	[ -z "$$bad" ] || { echo "not formatted (run gofmt -w): $$bad" >&2; exit 1; }
+
+lint: vet gofmt ## Run vet, gofmt and staticcheck.
+	$(GO) run $(STATICCHECK) ./...
+
+fuzz: ## Run each fuzz target for FUZZTIME (10s).
+	@for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "== $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+bench: build ## Run the Go benchmarks and the load scenarios; prints, asserts nothing.
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+	bin/fanfare bench all
+
+cross: ## Build for every platform into dist/.
+	@for p in $(PLATFORMS); do \
+		out=dist/fanfare-$${p%/*}-$${p#*/}; [ "$${p%/*}" != windows ] || out=$$out.exe; \
+		echo "building $$out"; \
+		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $$out ./cmd/fanfare; \
+	done
+
+reference: build ## Write docs/CONFIGURATION.md from the code.
+	bin/fanfare check-config --reference > docs/CONFIGURATION.md
+
+clean: ## Remove what was built.
+	rm -rf bin dist

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fanfare-push/fanfare/alloc"
+	"github.com/fanfare-push/fanfare/cmd/fanfare/config"
+	"github.com/fanfare-push/fanfare/exporter"
+	"github.com/fanfare-push/fanfare/server"
+	"github.com/fanfare-push/fanfare/server/cluster"
+	"github.com/fanfare-push/fanfare/server/ledger"
+	"github.com/fanfare-push/fanfare/server/store"
+)
+
+// service is a process made of a node and what is around it. Its parts share one
+// registry of metrics and one ledger.
+type service struct {
+	config   *config.Config
+	log      *slog.Logger
+	parts    parts
+	registry *prometheus.Registry
+	metrics  *exporter.Metrics
+	store    *store.Embedded
+	ledger   *ledger.Ledger
+	node     *server.Node
+	alloc    *alloc.Allocator // nil without one
+	ops      *exporter.Ops    // nil when turned off
+}
+
+// newService opens the store and makes the operations server and the node. After an
+// error nothing is left open.
+func newService(c *config.Config, log *slog.Logger) (*service, error) {
+	if host, err := os.Hostname(); err == nil && c.Node.ID == "" {
+		c.Node.ID = host
+	}
+	s := &service{config: c, log: log, parts: parts{log: log}, registry: exporter.NewRegistry(thisBuild())}
+	s.metrics = exporter.New(s.registry)
+	s.ledger = ledger.New(ledger.Options{
+		Messages: c.Push.LedgerMessages, Bytes: int64(c.Push.LedgerBytes), Node: c.Node.ID, Metrics: s.metrics})
+	for _, make := range []func() error{s.openStore, s.makeOps, s.makeNode} {
+		if err := make(); err != nil {
+			return nil, s.giveUp(err)
+		}
+	}
+	return s, nil
+}
+
+// giveUp returns what was opened so far and words the error for the operator.
+func (s *service) giveUp(err error) error {
+	return errors.Join(explain(err, s.config), s.parts.stop())
+}
+
+func (s *service) openStore() (err error) {
+	s.store, err = store.Open(store.Options{Dir: s.config.Store.Dir, Logger: s.log})
+	if err != nil {
+		return fmt.Errorf("store.dir: %w", err)
+	}
+	s.parts.add(part{name: "store", stop: func(context.Context) error { return s.store.Close() }})
+	return nil
+}
+
+func (s *service) makeNode() error {
+	o, err := nodeOptions(s.config)
+	if err != nil {
+		return err
+	}
+	o.Ops = s.opsAddress()
+	o.Version, o.Logger, o.Metrics, o.Store, o.Ledger = thisBuild().Version, s.log, s.metrics, s.store, s.ledger
+	if s.node, err = server.New(o); err != nil {
+		return err
+	}
+	s.parts.add(part{name: "node", start: s.node.Start, stop: s.node.Stop})
+	return nil
+}
+
+// nodeOptions says in the node's terms what the configuration says.
+func nodeOptions(c *config.Config) (o server.Options, err error) {
+	o = server.DefaultOptions()
+	if o.Key, err = c.KeyPair(); err != nil {
+		return o, fmt.Errorf("security.private_key: %w", err)
+	}
+	if o.TLS, err = c.TLS(); err != nil {
+		return o, fmt.Errorf("security.tls_cert_file: %w", err)
+	}
+	l := c.Limits
+	o.ID = c.Node.ID
+	o.Listen = server.Endpoints{Device: c.Node.Listen.Device, WebSocket: c.Node.Listen.WebSocket, Gateway: c.Node.Listen.Gateway}
+	o.Advertise = server.Endpoints{Device: c.Node.Advertise.Device, WebSocket: c.Node.Advertise.WebSocket, Gateway: c.Node.Advertise.Gateway}
+	o.RequireEncryption, o.AllowedOrigins = c.Security.RequireEncryption, c.Security.AllowedOrigins
+	o.MinHeartbeat, o.MaxHeartbeat, o.HeartbeatTimeouts = l.MinHeartbeat.Std(), l.MaxHeartbeat.Std(), l.HeartbeatTimeouts
+	o.WebSocketPing, o.SessionTTL, o.AckTimeout = l.WebSocketPing.Std(), l.SessionTTL.Std(), c.Push.AckTimeout.Std()
+	o.DrainRate = c.Push.DrainRate
+	o.Limits = server.Limits{
+		PacketBytes: int(l.MaxPacketSize), WebSocketBytes: int(l.MaxWebSocketMessage), InflatedBytes: int(l.MaxInflatedSize),
+		CompressThreshold: int(l.CompressThreshold), Connections: l.MaxConnections,
+		OutboundBytes: int(l.OutboundBytes), OutboundAge: l.OutboundAge.Std(), HandshakeTimeout: l.HandshakeTimeout.Std(),
+		PendingAcks: c.Push.MaxPendingAcks, UserBytes: int(l.UserBytes), Broadcasts: c.Push.MaxBroadcasts,
+		GatewayInFlight: l.GatewayInFlight, GatewayConnections: l.Gateways,
+		RSAWorkers: workers(l.RSAWorkers, 1), RSAQueue: l.RSAQueue,
+		StoreWorkers: workers(l.StoreWorkers, 4), StoreQueue: l.StoreQueue,
+	}
+	return o, nil
+}
+
+// workers is the configured number, or so many for each processor.
+func workers(n, perProcessor int) int {
+	if n == 0 {
+		return perProcessor * runtime.GOMAXPROCS(0)
+	}
+	return n
+}
+
+// addAlloc makes the allocator with the HTTP API and the console, unless it is off.
+func (s *service) addAlloc(tokens []string) (err error) {
+	c := s.config
+	if c.Alloc.Listen == "" {
+		return nil
+	}
+	rate := c.API.Rate
+	if rate == 0 {
+		rate = -1 // the allocator's word for no limit
+	}
+	s.alloc, err = alloc.New(alloc.Options{
+		Listen: c.Alloc.Listen, Tokens: tokens, Insecure: c.API.Insecure, MaxBody: int64(c.API.MaxBody),
+		Rate: rate, Burst: c.API.Burst, MaxWait: c.API.MaxWait.Std(),
+		Members: cluster.Static{s.node}, Ledger: s.ledger, Snapshot: s.metrics.Snapshot, Gatherer: s.registry,
+		Metrics: s.metrics, Ready: s.node.Ready, Logger: s.log, Version: thisBuild().Version,
+	})
+	if err != nil {
+		return s.giveUp(err)
+	}
+	s.parts.add(part{name: "allocator", start: s.alloc.Start, stop: s.alloc.Stop})
+	return nil
+}
+
+// makeOps makes the operations server, unless it is off. It is asked about the node
+// only once everything is made and started.
+func (s *service) makeOps() (err error) {
+	if s.config.Node.Listen.Ops == "" {
+		return nil
+	}
+	s.ops, err = exporter.NewOps(exporter.OpsOptions{
+		Listen: s.config.Node.Listen.Ops, Gatherer: s.registry, Logger: s.log,
+		Ready: func() error { return s.node.Ready() }, Drain: func(rate int) { s.node.Drain(rate) }})
+	if err != nil {
+		return err
+	}
+	s.parts.add(part{name: "operations port", start: func() error { s.ops.Start(); return nil }, stop: s.ops.Stop})
+	return nil
+}
+
+// opsAddress is where Prometheus finds the operations server.
+func (s *service) opsAddress() string {
+	switch {
+	case s.config.Node.Advertise.Ops != "":
+		return s.config.Node.Advertise.Ops
+	case s.ops == nil:
+		return ""
+	}
+	return s.ops.Addr().String()
+}
+
+// explain words an address that is taken by its key, in one line.
+func explain(err error, c *config.Config) error {
+	var op *net.OpError
+	if !errors.Is(err, syscall.EADDRINUSE) || !errors.As(err, &op) || op.Addr == nil {
+		return err
+	}
+	key, ok := c.Listener(op.Addr.String())
+	if !ok {
+		return err
+	}
+	return fmt.Errorf("%s (%s) is in use by another process; stop that one, or take another port with --set %s=HOST:PORT", op.Addr, key, key)
+}
+
+const demoWarning = `
+  ***********************************************************************
+  **  MPush's published demo key is in use. Everybody has its private  **
+  **  half, so nothing that devices send is secret. For trials only.   **
+  **  Make your own with  openssl genrsa -out private.pem 1024         **
+  **  and set security.private_key_file to it.                         **
+  ***********************************************************************
+
+`
+
+// warnOfDemoKey says it loudly, to people and to the log.
+func (s *service) warnOfDemoKey(w io.Writer) error {
+	k, err := s.config.KeyPair()
+	if err != nil || !k.IsDemo() {
+		return err
+	}
+	s.log.Warn("MPush's published demo key is in use: traffic is not secret; set security.private_key_file")
+	_, err = io.WriteString(w, demoWarning)
+	return err
+}
