@@ -56,6 +56,9 @@ func AppendSealed(dst []byte, cmd Command, flags Flags, sessionID int32, body []
 // one. buf is scratch memory and may be nil; the result may alias it or p.Body,
 // and buf must not overlap p.Body. The errors are [ErrDecrypt], [ErrInflate] and
 // [ErrTooLarge].
+//
+// A HANDSHAKE is encrypted with RSA: decrypt it with [PrivateKey.AppendDecrypt],
+// put that in p.Body, clear FlagCrypto, and call Open for the rest.
 func Open(buf []byte, p *Packet, c *Cipher, limit int) ([]byte, error) {
 	body := p.Body
 	if len(body) == 0 || p.Flags&FlagJSONBody != 0 {
