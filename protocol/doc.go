@@ -16,4 +16,11 @@
 //
 // On the WebSocket port each text frame is one packet as a JSON object and
 // nothing is encrypted; see [FlagJSONBody].
+//
+// To read, cut packets off the stream with a [Decoder] (or [ParseJSONPacket]),
+// undo encryption and compression with [Open], decode the body with
+// [Packet.Unmarshal]. To write, encode the body with [Message].AppendBinary and
+// wrap it with [AppendSealed], or use [AppendJSONPacket]. Every length is checked
+// against a limit before memory is taken for it. Functions named Append add to the
+// slice they are given and take no memory if it has room.
 package protocol

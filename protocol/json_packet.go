@@ -3,6 +3,7 @@ package protocol
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"unicode/utf8"
@@ -68,8 +69,8 @@ type jsonPacket struct {
 	Body      json.RawMessage `json:"body"`
 }
 
-// ParseJSONPacket reads the payload of one WebSocket text frame. Body is the raw
-// JSON object and may alias nothing of text; it is nil if absent or null. Missing
+// ParseJSONPacket reads the payload of one WebSocket text frame. Body is a copy of
+// the raw JSON object; it is nil if absent or null. Missing
 // flags are [FlagJSONBody], a missing command is [CmdUnknown]; numbers may be
 // strings and are cut to the width of their field, as in Java.
 //
@@ -113,7 +114,7 @@ func (raw *jsonPacket) packet() (p Packet, err error) {
 	p = Packet{Command: Command(cmd), Flags: Flags(flags), SessionID: int32(id)}
 	if len(raw.Body) > 0 && string(raw.Body) != "null" {
 		if raw.Body[0] != '{' {
-			return Packet{}, fmt.Errorf("body is no object")
+			return Packet{}, errors.New("body is no object")
 		}
 		p.Body = raw.Body
 	}

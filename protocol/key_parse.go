@@ -27,13 +27,13 @@ func ParsePublicKey(text []byte) (*PublicKey, error) {
 	}
 	key, err := x509.ParsePKCS1PublicKey(der)
 	if err != nil {
-		any, err := x509.ParsePKIXPublicKey(der)
+		parsed, err := x509.ParsePKIXPublicKey(der)
 		if err != nil {
 			return nil, fmt.Errorf("%w: public key: %w", ErrBadKey, err)
 		}
 		var ok bool
-		if key, ok = any.(*rsa.PublicKey); !ok {
-			return nil, fmt.Errorf("%w: public key is %T", ErrBadKey, any)
+		if key, ok = parsed.(*rsa.PublicKey); !ok {
+			return nil, fmt.Errorf("%w: public key is %T", ErrBadKey, parsed)
 		}
 	}
 	if err := checkPublic(key.N, key.E); err != nil {
