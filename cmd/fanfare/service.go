@@ -134,7 +134,7 @@ func (s *service) addAlloc(tokens []string) (err error) {
 		Listen: c.Alloc.Listen, Tokens: tokens, Insecure: c.API.Insecure, MaxBody: int64(c.API.MaxBody),
 		Rate: rate, Burst: c.API.Burst, MaxWait: c.API.MaxWait.Std(),
 		Members: cluster.Static{s.node}, Ledger: s.ledger, Snapshot: s.metrics.Snapshot, Gatherer: s.registry,
-		Metrics: s.metrics, Ready: s.node.Ready, Logger: s.log, Version: thisBuild().Version,
+		Metrics: s.metrics, Ready: s.node.Ready, Logger: s.log, Version: thisBuild().Version, Compile: cluster.Compile,
 	})
 	if err != nil {
 		return s.giveUp(err)
@@ -167,7 +167,25 @@ func (s *service) opsAddress() string {
 	case s.ops == nil:
 		return ""
 	}
-	return s.ops.Addr().String()
+	host, port, err := net.SplitHostPort(s.ops.Addr().String())
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() {
+		return s.ops.Addr().String()
+	}
+	return net.JoinHostPort(ownAddress(), port)
+}
+
+// ownAddress is the first address under which other machines know this one.
+func ownAddress() string {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return loopback
+	}
+	for _, a := range addresses {
+		if ip, ok := a.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() && ip.IP.To4() != nil {
+			return ip.IP.String()
+		}
+	}
+	return loopback
 }
 
 // explain words an address that is taken by its key, in one line.
