@@ -295,6 +295,7 @@ func (b *tab) screenshot(name string) {
 	if dir == "" {
 		return
 	}
+	eval[chromedp.Void](b, `scrollTo(0, 0)`) // else the header lies across the middle
 	ctx, cancel := b.limited()
 	defer cancel()
 	image, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))

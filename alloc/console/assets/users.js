@@ -83,6 +83,6 @@ function connectionOf(device) {
 }
 
 function deviceOf(device) {
-  const facts = [[device.os_name, device.os_version].filter(Boolean).join(' '), device.client_version].filter(Boolean).join(' · ');
+  const facts = [[device.os_name, device.os_version].filter(Boolean).join(' '), device.client_version].filter(Boolean).join(', ');
   return h('span', { class: 'stacked' }, h('code', {}, device.device_id || '–'), facts ? h('span', { class: 'hint' }, facts) : null);
 }
