@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"io"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -84,9 +86,8 @@ func (w *gateway) receive(data []byte) bool {
 		case p.Command != protocol.CmdGatewayPush:
 			w.fail(&p, protocol.CodeUnsupportedCommand, protocol.CloseUnsupported)
 			return false
-		case !w.push(&p):
-			return false
 		}
+		w.push(&p)
 		data = rest
 	}
 	return true
@@ -140,8 +141,8 @@ func (w *gateway) reply(cmd protocol.Command, session int32, m protocol.Message)
 	}
 }
 
-// push accepts one GATEWAY_PUSH; false closed the connection.
-func (w *gateway) push(p *protocol.Packet) bool {
+// push accepts or refuses one GATEWAY_PUSH.
+func (w *gateway) push(p *protocol.Packet) {
 	var m protocol.GatewayPush
 	broken := p.Flags&protocol.FlagJSONBody != 0 || len(p.Body) == 0
 	if !broken && p.Flags&protocol.FlagCompress != 0 {
@@ -149,25 +150,28 @@ func (w *gateway) push(p *protocol.Packet) bool {
 		body, err := protocol.Open(nil, p, nil, w.node.opt.Limits.InflatedBytes)
 		broken, p.Body = err != nil, body
 	}
-	if broken || p.Unmarshal(&m) != nil || len(m.Content) == 0 {
-		w.fail(p, protocol.CodeDispatchError, protocol.CloseBadBody)
-		return false
-	}
+	broken = broken || p.Unmarshal(&m) != nil || len(m.Content) == 0
 	b := &backEnd{w: w, session: p.SessionID, user: m.UserID, class: m.ClientType, ack: protocol.AckModeOf(p.Flags), start: time.Now()}
+	if broken {
+		// MPush answers with a code that leaves the SDK's caller waiting for ever and
+		// closes, which loses the other pushes on their way through this connection.
+		w.node.log.Warn("gateway push refused: its body cannot be read or has no content", "remote", w.nc.RemoteAddr().String())
+		b.refuse()
+		return
+	}
 	push, err := b.describe(&m)
 	if err != nil {
 		w.node.log.Warn("gateway push refused", "err", err, "remote", w.nc.RemoteAddr().String())
 		b.refuse()
-		return true
+		return
 	}
 	select {
 	case w.slots <- struct{}{}:
 	default:
 		b.refuse()
-		return true
+		return
 	}
 	b.accept(push)
-	return true
 }
 
 // backEnd is one push of a back end; it tracks the message and answers at its end.
@@ -198,25 +202,28 @@ func (b *backEnd) describe(m *protocol.GatewayPush) (*cluster.Push, error) {
 }
 
 // filter sets who gets a broadcast: those for whom the condition holds, else those
-// with one of the tags. What cannot be read is refused: MPush takes broken tags for
+// whose tags match. What cannot be read is refused: MPush takes broken tags for
 // everybody.
 func (b *backEnd) filter(push *cluster.Push, m *protocol.GatewayPush) (err error) {
 	switch {
 	case m.Condition != "":
 		push.Condition, err = cluster.Compile(m.Condition)
 	case m.Tags != "":
-		if err = json.Unmarshal([]byte(m.Tags), &push.Tags); err == nil && len(push.Tags) == 0 {
-			push.Condition = never{}
-		}
+		var wanted tagText
+		err = json.Unmarshal([]byte(m.Tags), &wanted)
+		push.Condition = wanted
 	}
 	return err
 }
 
-// never matches nobody, as MPush's empty list of tags does.
-type never struct{}
+// tagText is MPush's filter by tags: one of the texts occurs in the tags of the
+// connection. Back ends send the start of a tag to reach many; no text reaches nobody.
+type tagText []string
 
 // Match implements cluster.Condition.
-func (never) Match(cluster.Facts) bool { return false }
+func (wanted tagText) Match(f cluster.Facts) bool {
+	return f.Tags != "" && slices.ContainsFunc(wanted, func(text string) bool { return strings.Contains(f.Tags, text) })
+}
 
 func (b *backEnd) accept(push *cluster.Push) {
 	n := b.w.node
