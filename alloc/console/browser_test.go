@@ -1,11 +1,14 @@
 package console_test
 
 import (
+	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/fanfare-push/fanfare/server/cluster"
 )
 
@@ -122,6 +125,54 @@ func TestDeviceIsKicked(t *testing.T) {
 	defer s.mu.Unlock()
 	if !slices.Equal(s.kicks, []string{"frank web"}) {
 		t.Errorf("kicks %q", s.kicks)
+	}
+}
+
+func TestKickedDeviceLeavesByItself(t *testing.T) {
+	s := newStandIn(t)
+	b := openConsole(t, s.http.URL+"/html", desktop)
+	b.live()
+	b.choose("#device-type", "mobile")
+	b.become("niaj", "")
+	s.tellKicked()
+	b.untilText("#device-log", "Kicked: user niaj on device mobile-")
+	b.untilState("#device-state", "offline")
+	b.untilText("#device-log", "Disconnected.")
+}
+
+func TestInboxIsBounded(t *testing.T) {
+	s := newStandIn(t)
+	b := openConsole(t, s.http.URL+"/html", desktop)
+	b.live()
+	b.become("olivia", "")
+	for i := range 205 {
+		answer, err := http.Post(s.http.URL+"/api/v1/push", "application/json", strings.NewReader(fmt.Sprintf(`{"user":"olivia","content":"n %d","ack":"none"}`, i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+	}
+	b.untilText("#device-count", "205")
+	if n := b.count("#device-log li"); n != 200 {
+		t.Errorf("%d entries in the list, want 200", n)
+	}
+	b.untilPush("n 204")
+	b.click("#device-clear")
+	if n := b.count("#device-log li"); n != 0 {
+		t.Errorf("%d entries after clearing", n)
+	}
+}
+
+func TestKeyboardSends(t *testing.T) {
+	s := newStandIn(t)
+	b := openConsole(t, s.http.URL+"/html", desktop)
+	b.live()
+	b.fill("#push-user", "nobody")
+	b.fill("#push-content", "by keyboard")
+	b.do("Ctrl+Enter", chromedp.KeyEvent("\r", chromedp.KeyModifiers(kb.ModifierCtrl)))
+	b.untilOutcome("offline")
+	if open := eval[string](b, `document.activeElement.id`); open != "push-content" {
+		t.Errorf("the focus went to %q", open)
 	}
 }
 

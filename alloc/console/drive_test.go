@@ -282,6 +282,9 @@ func (b *tab) keepsWidth() {
 		!e.closest(".jump, .visually-hidden, .table-wrap, .skip, svg")).map(e => e.tagName + "#" + e.id + "." + e.className)`); len(wide) > 0 {
 		b.t.Errorf("wider than the window: %v", wide)
 	}
+	if cut := eval[[]string](b, `[...document.querySelectorAll("button")].filter(e => e.offsetParent && e.scrollWidth > e.clientWidth + 1 && !e.closest(".history")).map(e => e.id + e.innerText)`); len(cut) > 0 {
+		b.t.Errorf("buttons narrower than their text: %q", cut)
+	}
 	if eval[bool](b, `document.documentElement.scrollWidth > innerWidth`) {
 		b.t.Errorf("the page scrolls sideways")
 	}

@@ -149,6 +149,16 @@ func (d *standInDevice) hangUp(code websocket.StatusCode, reason string) {
 	d.out <- func() { go func() { _ = d.conn.Close(code, reason) }() }
 }
 
+// tellKicked sends KICK to every device and leaves the connections open, as a Java
+// node does.
+func (s *standIn) tellKicked() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.devices {
+		d.send(13, 0, 0, map[string]any{"deviceId": d.id, "userId": d.user})
+	}
+}
+
 // hangUpAll closes every device's connection.
 func (s *standIn) hangUpAll(code websocket.StatusCode, reason string) {
 	s.mu.Lock()

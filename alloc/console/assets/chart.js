@@ -48,7 +48,8 @@ export class Chart {
     const id = this.root.id;
     this.legend = h('ul', { class: 'legend' });
     this.items = new Map(this.options.series.map((series) => [series.name, legendItem(series)]));
-    this.legend.append(...[...this.items.values()].map((item) => item.root));
+    this.nothing = setText(h('li'), 'chart.nothing');
+    this.legend.append(this.nothing, ...[...this.items.values()].map((item) => item.root));
     this.svg = svg('svg', { class: 'plot', role: 'img', tabindex: 0, 'aria-labelledby': `${id}-title`, 'aria-describedby': `${id}-text` });
     this.grid = svg('g', { class: 'grid' });
     this.marks = svg('g');
@@ -80,6 +81,7 @@ export class Chart {
 
   /** Draws everything; called by itself when a sample comes or the size changes. */
   draw() {
+    if (document.hidden) return; // nobody looks; charts.js draws when the page shows again
     this.width = this.plot.clientWidth;
     this.height = this.plot.clientHeight;
     if (this.width < 40 || this.height < 40) return;
@@ -181,7 +183,7 @@ export class Chart {
       item.root.hidden = !shown.has(name);
       item.value.textContent = this.show(latest[name]);
     }
-    this.legend.classList.toggle('nothing', shown.size === 0);
+    this.nothing.hidden = shown.size > 0;
     this.text.textContent = this.summary();
   }
 

@@ -17,7 +17,9 @@ export class LiveNumbers {
       latency: chart('latency', ['p50', 'p90', 'p99'].map(series('quantile')), { format: duration }),
       outcomes: chart('outcomes', outcomes.map(series('outcome')), { stacked: true, sparse: true, format: number }),
     };
-    languageEvents.addEventListener('change', () => Object.values(this.charts).forEach((one) => one.draw()));
+    const draw = () => Object.values(this.charts).forEach((one) => one.draw());
+    languageEvents.addEventListener('change', draw);
+    document.addEventListener('visibilitychange', draw);
   }
 
   /** Shows one second. @param {Object} stats data of the event "stats" */

@@ -61,7 +61,7 @@ export function ackMode(flags) {
  *   push   {content, sessionId, ack}
  *   kick   {user, device, own}
  *   refused {cmd, code, reason}   an ERROR of the node
- *   closed {code, reason, retry}
+ *   closed {code, reason, retry, asked}   asked: this side closed it
  *   broken {reason: 'bad_url'|'no_reply'|'not_json', text}
  */
 export class Device extends EventTarget {
@@ -77,7 +77,8 @@ export class Device extends EventTarget {
     this.state = 'offline';
     this.attempt = 0;
     this.lastId = 0;
-    this.wanted = false;
+    this.wanted = false; // it shall be connected
+    this.asked = false; // this side closes the connection
   }
 
   /** Connects, binds, and keeps doing so until disconnect() or a refusal. */
@@ -90,6 +91,7 @@ export class Device extends EventTarget {
   /** Closes the connection and stays away. */
   disconnect() {
     this.wanted = false;
+    this.asked = true;
     clearTimeout(this.retryTimer);
     if (this.socket) this.socket.close(1000);
     else this.enter('offline');
@@ -123,6 +125,7 @@ export class Device extends EventTarget {
   }
 
   open() {
+    this.asked = false;
     this.enter('connecting');
     let socket;
     try {
@@ -196,7 +199,10 @@ export class Device extends EventTarget {
     if (!own) return;
     this.wanted = false; // coming back would kick the other one: two devices would fight for ever
     const socket = this.socket;
-    this.farewell = setTimeout(() => socket.close(1000), farewellMs);
+    this.farewell = setTimeout(() => {
+      this.asked = true;
+      socket.close(1000);
+    }, farewellMs);
   }
 
   pushed(packet, body) {
@@ -229,7 +235,7 @@ export class Device extends EventTarget {
     if (this.boundAt && Date.now() - this.boundAt > steadyMs) this.attempt = 0;
     this.boundAt = 0;
     const retry = this.wanted && mayReconnect(code, reason);
-    this.tell('closed', { code, reason, retry, asked: !this.wanted });
+    this.tell('closed', { code, reason, retry, asked: this.asked });
     if (retry) this.wait();
     else {
       this.wanted = false;
