@@ -32,6 +32,9 @@ func (c *conn) refuseBytes(err error) {
 
 // open decrypts and inflates a packet's body in place.
 func (c *conn) open(p *protocol.Packet) error {
+	if c.ws == nil && p.Flags&protocol.FlagJSONBody != 0 {
+		return protocol.ErrNotJSONBody // JSON is spoken on the WebSocket port only
+	}
 	var cipher *protocol.Cipher
 	if p.Flags&protocol.FlagCrypto != 0 && len(p.Body) > 0 {
 		c.mu.Lock()
@@ -53,9 +56,10 @@ func (c *conn) open(p *protocol.Packet) error {
 	return nil
 }
 
-// read decodes a request; on false it was answered and the connection is closed.
+// decode decodes a request; on false it was answered and the connection is closed.
+// An empty body decodes to empty fields whatever the flags say, as in MPush.
 func (c *conn) decode(p *protocol.Packet, m protocol.Message) bool {
-	if c.open(p) == nil && p.Unmarshal(m) == nil {
+	if len(p.Body) == 0 || c.open(p) == nil && p.Unmarshal(m) == nil {
 		return true
 	}
 	c.broke(p)

@@ -175,8 +175,7 @@ func (c *conn) close(reason protocol.CloseReason, farewell bool) {
 		return
 	}
 	if c.ws != nil && c.ws.framed() {
-		code := c.wsCode(reason)
-		farewell = c.sendLocked(wsAppendClose(nil, code, wsReasonText(code, reason))) == nil
+		farewell = c.sendCloseLocked(reason)
 	}
 	c.end = reason
 	acks := c.acks

@@ -13,18 +13,28 @@ type wsConn struct {
 	upgrade  wsUpgrade
 	dec      wsDecoder
 	upgraded bool   // frames flow; guarded by conn.mu for writing and by the inbound side
-	code     uint16 // close code that a violation asks for, instead of the reason's own
+	code     uint16 // close code that a violation asks for, or that the peer sent, instead of the reason's own
+	text     string // the reason text of the peer's close frame
 }
 
 // framed reports whether a close frame can be sent; the caller holds conn.mu.
 func (w *wsConn) framed() bool { return w.upgraded }
 
-// wsCode is the close code for a reason; the caller holds mu.
-func (c *conn) wsCode(reason protocol.CloseReason) uint16 {
-	if c.ws.code != 0 {
-		return c.ws.code
+// sendCloseLocked sends the close frame for a reason, unless the peer hung up
+// without one. It reports whether there is a last word to be let through; the caller
+// holds mu.
+func (c *conn) sendCloseLocked(reason protocol.CloseReason) (farewell bool) {
+	code, text := reason.WebSocketCode(), c.ws.text
+	switch {
+	case c.ws.code != 0:
+		code = c.ws.code
+	case reason == protocol.ClosePeer, reason == protocol.CloseReset, reason == protocol.CloseWrite:
+		return false
 	}
-	return reason.WebSocketCode()
+	if text == "" {
+		text = wsReasonText(code, reason)
+	}
+	return c.sendLocked(wsAppendClose(nil, code, text)) == nil
 }
 
 // wsReasonText is the text beside a close code. MPush says "Bye" with 1000.
@@ -122,16 +132,16 @@ func (c *conn) parseText(text, rest []byte) (protocol.Packet, []byte, bool, erro
 	return p, rest, true, nil
 }
 
-// answerClose returns the peer's close code to it.
+// answerClose returns the peer's close frame to it.
 func (c *conn) answerClose(payload []byte) error {
-	code, _, err := wsParseClose(payload)
+	code, text, err := wsParseClose(payload)
 	if err != nil {
 		return err
 	}
 	if code == wsCodeNoStatus {
 		code = 1000
 	}
-	c.ws.code = code
+	c.ws.code, c.ws.text = code, text
 	c.close(protocol.ClosePeer, true)
 	return errGoodbye
 }
