@@ -80,6 +80,7 @@ export class PushPanel {
     const button = byId('push-send');
     button.disabled = true;
     this.showFailure(null);
+    this.leave();
     try {
       const answer = await this.api.push(request, (parseFloat(request.wait) || 0) * 1000);
       this.remember(answer.id, request, answer.outcome);
@@ -113,10 +114,16 @@ export class PushPanel {
    * @returns {Promise<void>} after the first answer
    */
   async follow(id) {
+    this.leave();
     this.followed = id;
-    clearTimeout(this.timer);
-    byId('message').hidden = true; // what is on show must never belong to another id
     await this.poll(id, Date.now() + patienceMs, firstPollMs);
+  }
+
+  // leave forgets the message on show: what is there must never belong to another one.
+  leave() {
+    this.followed = '';
+    clearTimeout(this.timer);
+    byId('message').hidden = true;
   }
 
   async poll(id, until, pause) {
