@@ -63,9 +63,20 @@ func (c *conn) appendPush(s *scratch, t *pushFrame, session int32) ([]byte, erro
 		s.frame = wsAppendFrame(s.frame[:0], wsText, s.body)
 		return s.frame, nil
 	}
-	var err error
-	s.frame, err = protocol.AppendSealed(s.frame[:0], protocol.CmdPush, t.flags, session, t.body, 0, c.cipherLocked())
-	return s.frame, err
+	cipher := c.cipherLocked()
+	if t.flags&protocol.FlagCompress == 0 {
+		var err error
+		s.frame, err = protocol.AppendSealed(s.frame[:0], protocol.CmdPush, t.flags, session, t.body, 0, cipher)
+		return s.frame, err
+	}
+	// The body was compressed once for all connections; AppendSealed would deny it.
+	p := protocol.Packet{Command: protocol.CmdPush, Flags: t.flags, SessionID: session, Body: t.body}
+	if cipher != nil {
+		s.body = cipher.AppendEncrypt(s.body[:0], t.body)
+		p.Flags, p.Body = p.Flags|protocol.FlagCrypto, s.body
+	}
+	s.frame = protocol.AppendPacket(s.frame[:0], p)
+	return s.frame, nil
 }
 
 // filter returns [protocol.OutcomePending] if the connection is one that the push is meant
