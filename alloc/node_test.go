@@ -173,7 +173,7 @@ func (r *roster) List() ([]cluster.Member, bool) {
 func (r *roster) set(nodes ...*scriptedNode) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.members = nil
+	r.members, r.unknown = nil, false
 	for _, n := range nodes {
 		r.members = append(r.members, n)
 	}

@@ -57,8 +57,11 @@ func (p *problem) write(w http.ResponseWriter) {
 	if p.allow != "" {
 		h.Set("Allow", p.allow)
 	}
-	if p.Status == http.StatusUnauthorized {
+	switch p.Status {
+	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Bearer realm="fanfare"`)
+	case http.StatusRequestEntityTooLarge:
+		h.Set("Connection", "close") // or the server would wait for the body before it answers
 	}
 	writeBody(w, p.Status, "application/problem+json", p)
 }
