@@ -32,7 +32,9 @@ func (c *Conn) Heartbeat() error {
 // startPulse sends the first heartbeat after an interval.
 func (c *Conn) startPulse(p pulse) {
 	c.pulse = p
-	c.extendWrites()
+	c.writing.Lock()
+	c.extendWritesLocked()
+	c.writing.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.cause == nil {
@@ -77,17 +79,20 @@ func (c *Conn) checkAlive() (time.Duration, error) {
 	}
 }
 
+// sendHeartbeat also lets writes block until well after the next heartbeat: doing
+// this once per heartbeat spares a deadline per acknowledgement. While a frame is
+// being written it does nothing: the frame shows as much life, and if it is stuck
+// its deadline must not move.
 func (c *Conn) sendHeartbeat() error {
-	c.extendWrites()
-	return c.Heartbeat()
+	if !c.writing.TryLock() {
+		return nil
+	}
+	defer c.writing.Unlock()
+	c.extendWritesLocked()
+	return c.writeLocked([]byte{protocol.HeartbeatByte})
 }
 
-// extendWrites lets writes block until well after the next heartbeat. Doing this
-// once per heartbeat spares a deadline per acknowledgement; a write that blocks
-// keeps its deadline, because it holds the lock.
-func (c *Conn) extendWrites() {
-	c.writing.Lock()
-	defer c.writing.Unlock()
+func (c *Conn) extendWritesLocked() {
 	c.writeBy = time.Now().Add(c.pulse.interval + (maxProbes+1)*c.pulse.probe)
 	_ = c.nc.SetWriteDeadline(c.writeBy) // fails only as the next write does
 }
