@@ -120,7 +120,7 @@ func TestCompatBindRefused(t *testing.T) {
 		"no user and no handshake":    {false, 5, bindBody("", "", ""), 0, "invalid param"},
 		"bind, body ends early":       {true, 5, short("u"), 100, "handle message error"},
 		"ends early and no handshake": {false, 5, short("u"), 100, "handle message error"},
-		"bind, no body":               {true, 5, nil, 100, "handle message error"},
+		"bind, no body":               {true, 5, nil, 0, "invalid param"}, // nothing is decoded: the user is null
 		"the validator says no":       {true, 5, bindBody("alice", "wrong", ""), 0, "bind failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
