@@ -1,0 +1,49 @@
+package e2e
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/fanfare-push/fanfare/alloc"
+	"github.com/fanfare-push/fanfare/client"
+	"github.com/fanfare-push/fanfare/server"
+	"github.com/fanfare-push/fanfare/server/cluster"
+	"github.com/fanfare-push/fanfare/server/servertest"
+)
+
+// rig is what "fanfare run" is: a node and an allocator that share their books.
+type rig struct {
+	*servertest.Node
+	url    string
+	pusher *client.Pusher
+}
+
+func start(t *testing.T, adjust ...func(*server.Options)) *rig {
+	t.Helper()
+	n := servertest.Start(t, adjust...)
+	a, err := alloc.New(alloc.Options{
+		Listen: "127.0.0.1:0", Rate: -1, Members: cluster.Static{n.Node}, Ledger: n.Ledger, Snapshot: n.Metrics.Snapshot,
+		Gatherer: n.Registry, Metrics: n.Metrics, Ready: n.Ready, Compile: cluster.Compile, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{Node: n, url: "http://" + a.Addr().String()}
+	if r.pusher, err = client.NewPusher(client.PusherOptions{URL: r.url}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		r.pusher.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := a.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
