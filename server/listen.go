@@ -151,6 +151,7 @@ func (n *Node) accept(nc net.Conn, transport protocol.Transport) {
 		_ = nc.Close()
 		return
 	}
+	n.setBuffers(nc)
 	c := newConn(n, nc, transport, n.connIDs.Add(1))
 	if n.opt.TLS == nil {
 		c.sniffed = true
@@ -158,6 +159,21 @@ func (n *Node) accept(nc net.Conn, transport protocol.Transport) {
 	}
 	n.hub.add(c)
 	c.read()
+}
+
+// setBuffers sizes the socket's buffers. A system that refuses leaves its own, which
+// does no harm but to memory.
+func (n *Node) setBuffers(nc net.Conn) {
+	tcp, ok := nc.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	if size := n.opt.Limits.SendBuffer; size > 0 {
+		_ = tcp.SetWriteBuffer(size)
+	}
+	if size := n.opt.Limits.ReceiveBuffer; size > 0 {
+		_ = tcp.SetReadBuffer(size)
+	}
 }
 
 // reservedFiles are kept for everything that is not a device's connection: logs,

@@ -42,6 +42,10 @@ type Limits struct {
 	OutboundBytes int
 	// OutboundAge is how long the oldest of them may wait (slow_age).
 	OutboundAge time.Duration
+	// SendBuffer and ReceiveBuffer are the socket buffers of a device's connection in
+	// bytes; 0 leaves them to the system. They bound what the kernel holds for a device
+	// and so decide how soon a slow one is noticed.
+	SendBuffer, ReceiveBuffer int
 	// HandshakeTimeout is the time from accept to a finished handshake (handshake_timeout).
 	HandshakeTimeout time.Duration
 	// PendingAcks may be awaited from one connection; the next push that wants an
@@ -116,6 +120,7 @@ func DefaultOptions() Options {
 		Limits: Limits{
 			PacketBytes: 10 << 10, WebSocketBytes: 64 << 10, InflatedBytes: 1 << 20, CompressThreshold: 10 << 10,
 			OutboundBytes: 64 << 10, OutboundAge: 2 * time.Minute, HandshakeTimeout: time.Minute,
+			SendBuffer: 32 << 10, ReceiveBuffer: 32 << 10,
 			PendingAcks: 256, UserBytes: 256, Broadcasts: 16, GatewayInFlight: 1 << 16, GatewayConnections: 1024,
 			RSAWorkers: runtime.GOMAXPROCS(0), RSAQueue: 4096, StoreWorkers: 4 * runtime.GOMAXPROCS(0), StoreQueue: 20_000,
 		},
@@ -139,6 +144,7 @@ func (o *Options) validate() error {
 	bad(o.WebSocketPing >= time.Second, "the WebSocket ping interval is %v: it must be at least 1s", o.WebSocketPing)
 	bad(o.SessionTTL > 0 && o.AckTimeout > 0 && o.DrainRate > 0, "session ttl, ack timeout and drain rate must be positive")
 	l := o.Limits
+	bad(l.SendBuffer >= 0 && l.ReceiveBuffer >= 0, "socket buffers must not be negative")
 	for _, limit := range []struct {
 		name  string
 		value int64
