@@ -32,6 +32,9 @@ type Machine struct {
 	Processors int    `json:"processors"`
 	Go         string `json:"go"`
 	OpenFiles  uint64 `json:"open_files"`
+	// Load is how many threads wanted to run in the last minute, 0 if unknown. More
+	// than the processors, less the few that a scenario needs, and others disturb it.
+	Load float64 `json:"load_average"`
 }
 
 // The parameters of the targets.
@@ -56,7 +59,7 @@ func (a *All) measure(ctx context.Context) (found *AllReport, err error) {
 	if a.Scale < 1 || a.Scale > 100 {
 		return nil, fmt.Errorf("--scale=%d: want 1 to 100", a.Scale)
 	}
-	found = &AllReport{Machine: Machine{runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), openFileLimit()}}
+	found = &AllReport{Machine: Machine{runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), openFileLimit(), loadAverage()}}
 	if found.Idle, err = a.idle().measure(ctx); err != nil {
 		return nil, fmt.Errorf("idle: %w", err)
 	}
@@ -88,7 +91,8 @@ func (a *All) broadcast() *Broadcast {
 
 func (r *AllReport) table(w io.Writer) {
 	m := r.Machine
-	fmt.Fprintf(w, "%s/%s, %d processors, %s, %d open files a process; server and clients share the processors\n\n", m.OS, m.Arch, m.Processors, m.Go, m.OpenFiles)
+	fmt.Fprintf(w, "%s/%s, %d processors, %s, %d open files a process, load average %.1f before; server and clients share the processors\n\n",
+		m.OS, m.Arch, m.Processors, m.Go, m.OpenFiles, m.Load)
 	r.Idle.table(w)
 	r.Unicast.table(w)
 	r.Broadcast.table(w)

@@ -24,6 +24,7 @@ type Books struct {
 	Frozen   float64       `default:"1" help:"Percentage of devices that never read."`
 	Vanish   float64       `default:"5" help:"Percentage of devices that close their connection half-way."`
 	Rate     float64       `default:"20000" help:"Messages a second."`
+	AckTime  time.Duration `default:"10s" help:"How long the server waits for an ack."`
 	Settle   time.Duration `default:"60s" help:"Longest time until every message must have ended."`
 	Seed     uint64        `default:"1" help:"Seed of the mixture."`
 }
@@ -59,6 +60,9 @@ func (b *Books) check() error {
 	if b.Messages < 1 || b.Messages > mostMessages || b.Rate <= 0 || b.Rate > 1e6 {
 		return fmt.Errorf("--messages=%d --rate=%v: want 1 to %d, and at most a million a second", b.Messages, b.Rate, mostMessages)
 	}
+	if b.AckTime < 0 || b.AckTime > time.Hour {
+		return fmt.Errorf("--ack-time=%v: want at most an hour", b.AckTime)
+	}
 	if b.Frozen < 0 || b.Vanish < 0 || b.Frozen+b.Vanish > 100 {
 		return fmt.Errorf("--frozen=%v --vanish=%v: want percentages", b.Frozen, b.Vanish)
 	}
@@ -90,6 +94,7 @@ func (b *Books) measure(ctx context.Context) (*BooksReport, error) {
 		return nil, err
 	}
 	defer g.close()
+	g.wait = b.AckTime
 	return b.load(ctx, server, devices, g)
 }
 

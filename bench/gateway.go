@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/fanfare-push/fanfare/protocol"
 )
@@ -16,8 +17,8 @@ const (
 	mostOutstanding = 20_000
 	// replyLimit bounds a reply of the gateway.
 	replyLimit = 64 << 10
-	// pushTimeout is what a push tells the node to wait for an ack, in milliseconds.
-	pushTimeout = 10_000
+	// pushTimeout is how long a push lets the node wait for an ack.
+	pushTimeout = 10 * time.Second
 )
 
 // Replies is what the senders were told.
@@ -43,6 +44,7 @@ func (r Replies) minus(before Replies) Replies {
 // One goroutine may send; counting the replies is its own business.
 type gateway struct {
 	conn   net.Conn
+	wait   time.Duration // for acks
 	sent   int64
 	frames []byte // reused by send
 	body   []byte
@@ -63,14 +65,16 @@ func dialGateway(ctx context.Context, address string) (*gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the gateway port: %w", err)
 	}
-	g := &gateway{conn: conn, notify: make(chan struct{}, 1), ended: make(chan struct{})}
+	g := &gateway{conn: conn, wait: pushTimeout, notify: make(chan struct{}, 1), ended: make(chan struct{})}
 	go g.read()
 	return g, nil
 }
 
 // queue appends a push to what the next flush sends. user "" is a broadcast.
 func (g *gateway) queue(user string, ack protocol.AckMode, content []byte) error {
-	push := protocol.GatewayPush{UserID: user, ClientType: protocol.ClientMobile, Timeout: pushTimeout, Content: content}
+	push := protocol.GatewayPush{
+		UserID: user, ClientType: protocol.ClientMobile, Timeout: int32(g.wait.Milliseconds()), Content: content,
+	}
 	body, err := push.AppendBinary(g.body[:0])
 	if err != nil {
 		return fmt.Errorf("encode a push: %w", err)

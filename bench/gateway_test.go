@@ -57,8 +57,8 @@ func TestGatewayCountsReplies(t *testing.T) {
 
 func TestGatewaySendsPushes(t *testing.T) {
 	g, peer := connectedGateway(t)
-	must(0, g.queue("bench-7", protocol.AckBiz, []byte("hello")))(t)
-	must(0, g.flush(patience(t)))(t)
+	check(t, g.queue("bench-7", protocol.AckBiz, []byte("hello")))
+	check(t, g.flush(patience(t)))
 	buf := make([]byte, 4096)
 	n := must(peer.Read(buf))(t)
 	var decoder protocol.Decoder
@@ -67,7 +67,7 @@ func TestGatewaySendsPushes(t *testing.T) {
 		t.Fatalf("no whole packet: %v", err)
 	}
 	var push protocol.GatewayPush
-	must(0, packet.Unmarshal(&push))(t)
+	check(t, packet.Unmarshal(&push))
 	if packet.Command != protocol.CmdGatewayPush || packet.Flags != protocol.FlagBizAck || packet.SessionID != 1 {
 		t.Errorf("packet %+v", packet)
 	}

@@ -14,7 +14,8 @@ type Idle struct {
 	Common
 	Devices int           `default:"15000" help:"Devices at the second measurement."`
 	From    int           `default:"2000" help:"Devices at the first measurement."`
-	Settle  time.Duration `default:"20s" help:"Longest time to wait until the memory no longer moves."`
+	Rest    time.Duration `default:"0s" help:"Time to leave the server alone before each measurement; Go collects an idle heap after two minutes."`
+	Settle  time.Duration `default:"20s" help:"Longest time to wait after that until the memory no longer moves."`
 }
 
 // IdleReport is what [Idle] found.
@@ -116,6 +117,9 @@ func compareIdle(low, high IdleSample) *IdleReport {
 
 // sample reads the meters once the memory is steady.
 func (i *Idle) sample(ctx context.Context, server *target, devices int) (IdleSample, error) {
+	if err := rest(ctx, i.Rest); err != nil {
+		return IdleSample{}, err
+	}
 	rss, err := steadyMemory(ctx, i.Settle, func() (int64, error) {
 		u, err := server.usage(ctx)
 		return u.RSS, err
@@ -134,6 +138,16 @@ func (i *Idle) sample(ctx context.Context, server *target, devices int) (IdleSam
 		Devices: devices, RSS: rss, Goroutines: page["go_goroutines"],
 		Heap: page["go_memstats_heap_inuse_bytes"], Stack: page["go_memstats_stack_inuse_bytes"],
 	}, nil
+}
+
+// rest waits.
+func rest(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // steadyMemory reads until 16 values in a row (4 seconds) differ by less than

@@ -46,6 +46,8 @@ func patience(t *testing.T) context.Context {
 	return ctx
 }
 
+// must takes what a function returned and gives the value if there is no error:
+// must(f())(t).
 func must[T any](value T, err error) func(*testing.T) T {
 	return func(t *testing.T) T {
 		t.Helper()
@@ -53,5 +55,12 @@ func must[T any](value T, err error) func(*testing.T) T {
 			t.Fatal(err)
 		}
 		return value
+	}
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

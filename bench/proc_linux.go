@@ -3,6 +3,8 @@ package bench
 import (
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 )
 
 // processUsage asks the kernel about a running process.
@@ -24,4 +26,18 @@ func processUsage(pid int) (usage, error) {
 		return usage{}, err
 	}
 	return u, nil
+}
+
+// loadAverage is the kernel's, over the last minute; 0 if it cannot be read.
+func loadAverage() float64 {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0
+	}
+	minute, _, _ := strings.Cut(string(text), " ")
+	load, err := strconv.ParseFloat(minute, 64)
+	if err != nil {
+		return 0
+	}
+	return load
 }

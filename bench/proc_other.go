@@ -12,3 +12,6 @@ import (
 func processUsage(int) (usage, error) {
 	return usage{}, fmt.Errorf("processor time and memory of another process: %w", errors.ErrUnsupported)
 }
+
+// loadAverage is 0, unknown.
+func loadAverage() float64 { return 0 }
