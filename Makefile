@@ -12,7 +12,7 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 win
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # Debian packages that the tests need beside Go, and a file that shows each is there.
-TEST_PACKAGES := chromium:/usr/bin/chromium fonts-noto-cjk:/usr/share/fonts/opentype/noto ca-certificates:/etc/ssl/certs/ca-certificates.crt gcc:/usr/bin/gcc
+TEST_PACKAGES := chromium:/usr/bin/chromium fonts-noto-cjk:/usr/share/fonts/opentype/noto ca-certificates:/etc/ssl/certs/ca-certificates.crt gcc:/usr/bin/gcc libc6-dev:/usr/include/stdlib.h
 
 .PHONY: help build run test test-unit test-deps vet gofmt lint fuzz bench cross reference clean
 

@@ -54,10 +54,8 @@ func (cmd *runCmd) Run(p *process) error {
 		return err
 	}
 	log := newLogger(p.stderr, c.Log)
+	logWarnings(log, warnings)
 	tokens, made := apiTokens(c)
-	if !made {
-		logWarnings(log, warnings)
-	}
 	s, err := newService(c, log)
 	if err != nil {
 		return err

@@ -103,7 +103,8 @@ func nodeOptions(c *config.Config) (o server.Options, err error) {
 	o.Limits = server.Limits{
 		PacketBytes: int(l.MaxPacketSize), WebSocketBytes: int(l.MaxWebSocketMessage), InflatedBytes: int(l.MaxInflatedSize),
 		CompressThreshold: int(l.CompressThreshold), Connections: l.MaxConnections,
-		OutboundBytes: int(l.OutboundBytes), OutboundAge: l.OutboundAge.Std(), HandshakeTimeout: l.HandshakeTimeout.Std(),
+		OutboundBytes: int(l.OutboundBytes), OutboundAge: l.OutboundAge.Std(),
+		SendBuffer: int(l.SendBuffer), ReceiveBuffer: int(l.ReceiveBuffer), HandshakeTimeout: l.HandshakeTimeout.Std(),
 		PendingAcks: c.Push.MaxPendingAcks, UserBytes: int(l.UserBytes), Broadcasts: c.Push.MaxBroadcasts,
 		GatewayInFlight: l.GatewayInFlight, GatewayConnections: l.Gateways,
 		RSAWorkers: workers(l.RSAWorkers, 1), RSAQueue: l.RSAQueue,

@@ -49,6 +49,10 @@ func (l *loader) checkListeners(role Role) {
 	if n.Device == "" && n.WebSocket == "" {
 		l.at("node.listen.device", "and node.listen.websocket are both off; no device could connect")
 	}
+	if n.Gateway != "" && !private(n.Gateway) {
+		l.warnings = append(l.warnings, Problem{Key: "node.listen.gateway", Text: fmt.Sprintf(
+			"is %s, which may be reached from anywhere; whoever reaches it can push to everybody, as the protocol has no credentials: name a private address", n.Gateway)})
+	}
 	taken := map[string]string{}
 	for _, k := range l.keys {
 		f := l.fields[k]
@@ -173,6 +177,13 @@ func Loopback(address string) bool {
 	}
 	ip := net.ParseIP(host)
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+// private tells whether only this machine or a private network can reach an address.
+func private(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return Loopback(address) || (err == nil && ip != nil && (ip.IsPrivate() || ip.IsLinkLocalUnicast()))
 }
 
 // usableDir tells why files could not be written below dir, which need not exist

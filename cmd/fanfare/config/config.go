@@ -94,6 +94,8 @@ type Limits struct {
 	MaxConnections      int      `key:"max_connections" default:"0" min:"0" doc:"Device connections at a time; the next is closed (capacity). 0: what the limit of open files allows."`
 	OutboundBytes       Size     `key:"outbound_bytes" default:"64k" min:"4k" max:"64m" doc:"What may wait for a slow device beyond its socket's buffer; more closes the connection (slow_bytes)."`
 	OutboundAge         Duration `key:"outbound_age" default:"2m" min:"1s" max:"1h" doc:"How long the oldest of it may wait (slow_age)."`
+	SendBuffer          Size     `key:"send_buffer" default:"32k" min:"0" max:"16m" doc:"Send buffer of a device's socket; it decides how soon a slow device is noticed. 0: the system decides."`
+	ReceiveBuffer       Size     `key:"receive_buffer" default:"32k" min:"0" max:"16m" doc:"Receive buffer of a device's socket. 0: the system decides."`
 	HandshakeTimeout    Duration `key:"handshake_timeout" default:"1m" min:"100ms" max:"10m" doc:"Time a new connection has for its handshake (handshake_timeout)."`
 	SessionTTL          Duration `key:"session_ttl" default:"24h" min:"1m" max:"365d" doc:"How long a device may resume its session with a fast connect."`
 	MinHeartbeat        Duration `key:"min_heartbeat" default:"3m" min:"1s" max:"24h" doc:"Shortest heartbeat interval a device is granted."`
@@ -104,7 +106,7 @@ type Limits struct {
 	Gateways            int      `key:"gateway_connections" default:"1024" min:"1" max:"1000000" doc:"Gateway connections at a time; the next is closed."`
 	GatewayInFlight     int      `key:"gateway_in_flight" default:"65536" min:"1" max:"100000000" doc:"Pushes outstanding on one gateway connection; the next is answered with a failure."`
 	RSAWorkers          int      `key:"rsa_workers" default:"0" min:"0" max:"1024" doc:"Key exchanges computed at a time. 0: one for each processor."`
-	RSAQueue            int      `key:"rsa_queue" default:"20000" min:"1" max:"10000000" doc:"Key exchanges that may wait; a handshake more closes its connection (overload)."`
+	RSAQueue            int      `key:"rsa_queue" default:"4096" min:"1" max:"10000000" doc:"Key exchanges that may wait; a handshake more closes its connection (overload)."`
 	StoreWorkers        int      `key:"store_workers" default:"0" min:"0" max:"1024" doc:"Calls to the store at a time. 0: four for each processor."`
 	StoreQueue          int      `key:"store_queue" default:"20000" min:"1" max:"10000000" doc:"Calls to the store that may wait; one more closes the connection that wanted it (overload)."`
 }

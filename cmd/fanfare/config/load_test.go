@@ -226,3 +226,15 @@ func TestRunTakesTheDemoKeyAndMakesAToken(t *testing.T) {
 		t.Errorf("a short token: %v", err)
 	}
 }
+
+func TestAnOpenGatewayIsAWarning(t *testing.T) {
+	for address, open := range map[string]bool{
+		"": false, "127.0.0.1:3001": false, "[::1]:3001": false, "localhost:3001": false, "10.1.2.3:3001": false, "[fd00::1]:3001": false,
+		":3001": true, "0.0.0.0:3001": true, "203.0.113.5:3001": true, "push.example.org:3001": true,
+	} {
+		_, warnings, err := Load(demo(Options{Role: RoleNode, Set: []Assignment{{"--set", "node.listen.gateway", address}}}))
+		if err != nil || (len(warnings) == 1) != open {
+			t.Errorf("%q: %v, %v", address, warnings, err)
+		}
+	}
+}
