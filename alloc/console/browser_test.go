@@ -284,8 +284,8 @@ func TestChartsAnswerKeysAndWords(t *testing.T) {
 	eval[chromedp.Void](b, `document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: "End", bubbles: true}))`)
 	b.untilText("#chart-latency .readout", "420 µs")
 	b.untilText("#chart-latency .readout", "p99")
-	steps := eval[[][]float64](b, `import("/console/chart.js").then(m => [m.ticks(0, 4), m.ticks(7, 4), m.ticks(0.3, 4), m.ticks(12345, 4)])`)
-	want := [][]float64{{0, 0.25}, {0, 2, 4, 6, 8}, {0, 0.1, 0.2, 0.3}, {0, 5000, 10000, 15000}}
+	steps := eval[[][]float64](b, `import("/console/chart.js").then(m => [m.ticks(0, 4), m.ticks(7, 4), m.ticks(0.3, 4), m.ticks(12345, 4), m.ticks(1, 4, true), m.ticks(0, 4, true)])`)
+	want := [][]float64{{0, 0.25}, {0, 2, 4, 6, 8}, {0, 0.1, 0.2, 0.3}, {0, 5000, 10000, 15000}, {0, 1}, {0, 1}}
 	if !slices.EqualFunc(steps, want, slices.Equal) {
 		t.Errorf("ticks %v, want %v", steps, want)
 	}

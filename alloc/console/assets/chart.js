@@ -7,20 +7,24 @@ import { clock } from './format.js';
 import { setText, t } from './i18n.js';
 
 const windowMs = 5 * 60_000;
+const leastMs = 60_000; // a page just opened shows one minute, and grows to the window
 const maxSamples = 400;
 const gapMs = 4_000; // samples further apart are not joined
+const timeSteps = [10_000, 20_000, 30_000, 60_000, 120_000, 300_000];
 const margin = { top: 8, right: 8, bottom: 18 };
 
 /**
  * Round numbers from 0 to at least max.
  * @param {number} max
  * @param {number} count about how many steps
+ * @param {boolean} [whole] no fractions, for what is counted
  * @returns {number[]} the first is 0, the last the top of the axis
  */
-export function ticks(max, count) {
+export function ticks(max, count, whole = false) {
   const rough = (max > 0 ? max : 1) / count;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 2.5, 5, 10].find((factor) => factor * power >= rough * 0.999);
+  let step = power * [1, 2, 2.5, 5, 10].find((factor) => factor * power >= rough * 0.999);
+  if (whole) step = Math.ceil(step);
   const all = [];
   for (let i = 0; i === 0 || all[i - 1] < max * 0.999; i++) all.push(Number((i * step).toPrecision(12)));
   if (all.length === 1) all.push(step);
@@ -31,9 +35,9 @@ export function ticks(max, count) {
 export class Chart {
   /**
    * @param {HTMLElement} root an empty figure
-   * @param {{title: string, series: {name: string, label: string}[], stacked?: boolean, sparse?: boolean,
+   * @param {{title: string, series: {name: string, label: string}[], stacked?: boolean, sparse?: boolean, whole?: boolean,
    *   format: (value: number) => string}} options title and label are message keys; name is the key in the samples and
-   *   the colour class; sparse leaves series that are all zero out of legend and read-out
+   *   the colour class; sparse leaves series that are all zero out of legend and read-out; whole: values are counts
    */
   constructor(root, options) {
     this.root = root;
@@ -86,7 +90,7 @@ export class Chart {
     this.height = this.plot.clientHeight;
     if (this.width < 40 || this.height < 40) return;
     this.svg.setAttribute('viewBox', `0 0 ${this.width} ${this.height}`);
-    this.drawGrid(ticks(this.highest(), this.height > 130 ? 4 : 3));
+    this.drawGrid(ticks(this.highest(), this.height > 130 ? 4 : 3, this.options.whole));
     const drawing = this.shown().flatMap((series) => this.drawSeries(series));
     this.marks.replaceChildren(...drawing);
     this.drawLegend();
@@ -122,12 +126,15 @@ export class Chart {
   }
 
   timeLabels() {
-    const every = this.width < 240 ? 2 * 60_000 : 60_000;
+    const span = this.span();
+    const room = this.width - margin.right - this.left;
+    const every = timeSteps.find((step) => (span / step) * timeWidth(step) <= room) ?? timeSteps.at(-1);
+    const half = timeWidth(every) / 2 - 8;
     const labels = [];
-    for (let at = Math.ceil((this.end() - windowMs) / every) * every; at <= this.end(); at += every) {
+    for (let at = Math.ceil((this.end() - span) / every) * every; at <= this.end(); at += every) {
       const x = this.x(at);
-      if (x < this.left + 12 || x > this.width - 18) continue;
-      labels.push(label(clock(at).slice(0, 5), { x, y: this.height - 4, class: 'x' }));
+      if (x < this.left + half - 12 || x > this.width - half) continue;
+      labels.push(label(clock(at).slice(0, every < 60_000 ? 8 : 5), { x, y: this.height - 4, class: 'x' }));
       labels.push(svg('line', { x1: x, x2: x, y1: this.y(0), y2: this.y(0) + 3, class: 'axis' }));
     }
     return labels;
@@ -137,8 +144,12 @@ export class Chart {
     return this.samples.at(-1)?.at ?? Date.now();
   }
 
+  span() {
+    return Math.min(windowMs, Math.max(leastMs, this.end() - (this.samples[0]?.at ?? this.end())));
+  }
+
   x(at) {
-    return this.left + (1 - (this.end() - at) / windowMs) * (this.width - margin.right - this.left);
+    return this.left + (1 - (this.end() - at) / this.span()) * (this.width - margin.right - this.left);
   }
 
   y(value) {
@@ -206,7 +217,7 @@ export class Chart {
   point(event) {
     const box = this.svg.getBoundingClientRect();
     const share = (event.clientX - box.left - this.left) / (this.width - margin.right - this.left);
-    this.moveTo(this.end() - (1 - share) * windowMs);
+    this.moveTo(this.end() - (1 - share) * this.span());
   }
 
   key(event) {
@@ -247,6 +258,11 @@ export class Chart {
     this.readout.style.left = left ? 'auto' : `${x + 10}px`;
     this.readout.style.right = left ? `${this.width - x + 10}px` : 'auto';
   }
+}
+
+// timeWidth is the room in pixels that a label of the time axis needs.
+function timeWidth(step) {
+  return step < 60_000 ? 62 : 40;
 }
 
 function label(text, attributes) {

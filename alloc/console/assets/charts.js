@@ -12,7 +12,7 @@ const transports = ['tcp', 'tls', 'ws', 'wss'];
 export class LiveNumbers {
   constructor() {
     this.charts = {
-      connections: chart('connections', transports.map(series('transport')), { stacked: true, sparse: true, format: number }),
+      connections: chart('connections', transports.map(series('transport')), { stacked: true, sparse: true, whole: true, format: number }),
       pushes: chart('pushes', ['accepted', 'deliveries'].map(series('rate')), { format: number }),
       latency: chart('latency', ['p50', 'p90', 'p99'].map(series('quantile')), { format: duration }),
       outcomes: chart('outcomes', outcomes.map(series('outcome')), { stacked: true, sparse: true, format: number }),

@@ -28,7 +28,13 @@ export class DevicePanel extends EventTarget {
   /** Proposes the first serving node's WebSocket address. @param {Object[]} nodes */
   setNodes(nodes) {
     this.proposal = reachable(nodes.find((node) => node.state === 'serving' && node.websocket)?.websocket ?? this.proposal ?? '');
-    if (!this.edited) byId('device-url').value = this.proposal;
+    if (!this.device || this.device.state === 'offline') this.follow();
+  }
+
+  // follow takes the proposal over; a connected device shows where it is connected.
+  follow() {
+    if (!this.edited) byId('device-url').value = this.proposal ?? '';
+    return byId('device-url').value.trim();
   }
 
   edit() {
@@ -47,7 +53,7 @@ export class DevicePanel extends EventTarget {
   connect() {
     const type = byId('device-type').value;
     this.device = new Device({
-      url: () => byId('device-url').value.trim(),
+      url: () => this.follow(),
       deviceId: deviceId(type),
       osName: osNames[type],
       osVersion: browserVersion(),
@@ -55,12 +61,12 @@ export class DevicePanel extends EventTarget {
       user: byId('device-user').value.trim(),
       tags: byId('device-tags').value.trim(),
     });
-    this.follow(this.device);
+    this.listen(this.device);
     this.device.connect();
     this.dispatchEvent(new CustomEvent('user', { detail: this.device.user }));
   }
 
-  follow(device) {
+  listen(device) {
     const on = (type, show) => device.addEventListener(type, (event) => show.call(this, event.detail));
     on('state', this.show);
     on('push', this.addPush);
