@@ -9,8 +9,8 @@ import (
 	"github.com/fanfare-push/fanfare/exporter"
 )
 
-// version is set by the linker in release builds (see the Makefile).
-var version string
+// version and revision are set by the linker (see the Makefile).
+var version, revision string
 
 // versionCmd prints what was built.
 type versionCmd struct {
@@ -28,10 +28,9 @@ func (cmd *versionCmd) Run(p *process) error {
 	return err
 }
 
-// thisBuild is the version the linker was given or the module's, and the revision
-// that go build recorded.
+// thisBuild is what the linker was given, or else what go build recorded.
 func thisBuild() exporter.Build {
-	b := exporter.Build{Version: version, Revision: "unknown", GoVersion: runtime.Version()}
+	b := exporter.Build{Version: version, Revision: revision, GoVersion: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		info = new(debug.BuildInfo)
@@ -43,9 +42,12 @@ func thisBuild() exporter.Build {
 		b.Version = "(devel)"
 	}
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 && b.Revision == "" {
 			b.Revision = s.Value[:12]
 		}
+	}
+	if b.Revision == "" {
+		b.Revision = "unknown"
 	}
 	return b
 }
