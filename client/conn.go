@@ -90,13 +90,7 @@ func (c *Conn) Err() error {
 // is allowed. The error is always nil.
 func (c *Conn) Close() error {
 	c.fail(ErrClosed)
-	c.mu.Lock()
-	unwatch := c.unwatch
-	c.unwatch = nil
-	c.mu.Unlock()
-	if unwatch != nil {
-		unwatch()
-	}
+	c.dropWatch()
 	c.helpers.Wait()
 	return nil
 }
@@ -135,10 +129,7 @@ func (c *Conn) watch(ctx context.Context) error {
 	if c.cause != nil {
 		return c.cause
 	}
-	if c.unwatch != nil {
-		c.unwatch()
-		c.unwatch = nil
-	}
+	c.dropWatchLocked()
 	c.watched = done
 	if err := c.nc.SetReadDeadline(time.Time{}); err != nil || done == nil {
 		return err
@@ -154,4 +145,24 @@ func (c *Conn) watch(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// stopWatching forgets a context that is about to be cancelled although nothing
+// went wrong. Call with the turn.
+func (c *Conn) stopWatching() {
+	c.watched = nil
+	c.dropWatch()
+}
+
+func (c *Conn) dropWatch() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dropWatchLocked()
+}
+
+func (c *Conn) dropWatchLocked() {
+	if c.unwatch != nil {
+		c.unwatch()
+		c.unwatch = nil
+	}
 }

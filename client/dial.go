@@ -93,6 +93,7 @@ func startTLS(ctx context.Context, nc net.Conn, config *tls.Config, address stri
 // establish agrees on a session and starts the heartbeats. Nobody else knows the
 // connection yet.
 func (c *Conn) establish(ctx context.Context, o *DeviceOptions) error {
+	defer c.stopWatching()
 	err := c.resume(ctx, o)
 	if errors.Is(err, errNoSession) {
 		err = c.handshake(ctx, o)

@@ -129,6 +129,7 @@ func (c *Conn) await(ctx context.Context, w *waiter) error {
 
 // lead reads until w is settled or there is a packet for Receive.
 func (c *Conn) lead(ctx context.Context, w *waiter) error {
+	defer c.stopWatching()
 	for !w.settled() {
 		if len(c.queue) >= maxQueued {
 			return ErrBacklog
