@@ -100,7 +100,7 @@ func TestCompatGatewayPush(t *testing.T) {
 	n := servertest.Start(t)
 	w, back := resumed(t, n), gatewayTo(t, n)
 	session := uint32(0x7ffffff0) // back ends count for ever
-	for _, test := range []struct{ asked, given byte }{{0, 1}, {4, 5}, {8, 9}} {
+	for _, test := range []struct{ asked, given byte }{{0, 1}, {4, 5}, {8, 9}, {12, 9}} {
 		session += 7 // and overflow
 		back.send(raw(16, test.asked, session, gatewayBody("user-0", 1, 5000, "hello")))
 		id := w.wantSealed(15, test.given, []byte("hello"))
