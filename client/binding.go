@@ -12,7 +12,7 @@ import (
 // connection it is [ErrNotConnected]: the next connection binds, as it does if
 // this one breaks meanwhile. A refusal is a [*ServerError]; the binding is then
 // forgotten, and as the server closes the connection the device reconnects
-// without a user.
+// without a user. After [ErrNoReply] nobody may be bound; bind again.
 func (d *Device) Bind(ctx context.Context, user, tags, credential string) error {
 	if user == "" {
 		return &OptionError{"User", "is missing"}
@@ -71,14 +71,14 @@ func (d *Device) bindWanted(ctx context.Context, c *Conn) error {
 	}
 	changed, err := d.alignBinding(ctx, c)
 	<-d.binding
-	if err == nil && changed {
+	if changed {
 		d.enterBinding(c)
 	}
 	return err
 }
 
 // alignBinding unbinds what is bound and binds what is wanted, as MPush's own
-// devices do. Call holding binding.
+// devices do. changed tells whether any of that succeeded. Call holding binding.
 func (d *Device) alignBinding(ctx context.Context, c *Conn) (changed bool, err error) {
 	d.mu.Lock()
 	want, bound := d.want, d.bound
@@ -91,12 +91,13 @@ func (d *Device) alignBinding(ctx context.Context, c *Conn) (changed bool, err e
 			return false, err
 		}
 		d.setBound(c, protocol.Bind{})
+		changed = true
 	}
 	if want.UserID == "" {
-		return true, nil
+		return changed, nil
 	}
 	if err := c.Bind(ctx, want.UserID, want.Tags, want.Data); err != nil {
-		return false, err
+		return changed, err
 	}
 	d.setBound(c, want)
 	return true, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fanfare-push/fanfare/protocol"
@@ -108,6 +109,33 @@ func TestARefusedBindIsForgotten(t *testing.T) {
 	}
 	<-again
 	wantError(t, stop(), context.Canceled)
+}
+
+func TestABindThatGetsNoReplyLeavesNobodyBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, func(_ int, p *peer) {
+			p.shake("s", 180000)
+			p.bind()
+			p.unbind()
+			p.readBind(protocol.CmdBind) // and no reply
+			if b := p.bind(); b.UserID != "b" {
+				p.failf("bind %+v", b)
+			}
+			p.gone()
+		})
+		o := n.options()
+		o.User = "a"
+		d, _, stop := run(t, o)
+		synctest.Wait()
+		wantError(t, d.Bind(t.Context(), "b", "", ""), ErrNoReply)
+		if d.State() != StateConnected {
+			t.Errorf("state %v", d.State())
+		}
+		if err := d.Bind(t.Context(), "b", "", ""); err != nil || d.State() != StateBound {
+			t.Errorf("bound again: %v, state %v", err, d.State())
+		}
+		wantError(t, stop(), context.Canceled)
+	})
 }
 
 // The callbacks run on the goroutine that receives: requests from there must not
