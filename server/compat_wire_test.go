@@ -159,7 +159,7 @@ func (w *wire) wantSealed(cmd int8, flags byte, plain []byte) (session uint32) {
 	return session
 }
 
-// clientKey and iv are those of the published examples of the protocol.
+// The key and iv of the client in the published examples of the protocol.
 const (
 	exampleKey = "000102030405060708090a0b0c0d0e0f"
 	exampleIV  = "101112131415161718191a1b1c1d1e1f"
