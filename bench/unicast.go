@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"text/tabwriter"
 	"time"
 
@@ -55,6 +56,11 @@ type UnicastRun struct {
 	Rate       float64 `json:"achieved_per_second"`
 	ServerCPU  float64 `json:"server_cores"` // processors the server kept busy
 	CPUPerPush float64 `json:"server_us_per_push"`
+	// SenderCPU and DevicesCPU are the processors that the load generator itself kept
+	// busy, 0 where that is not known. All three share the machine: when their sum
+	// comes near its processors, pushes wait for a turn rather than for the server.
+	SenderCPU  float64 `json:"sender_cores"`
+	DevicesCPU float64 `json:"devices_cores"`
 }
 
 // Run measures and prints.
@@ -171,7 +177,7 @@ func (r *unicastRunner) once(ctx context.Context, rate float64, length time.Dura
 	if _, err := r.devices.ask(ctx, order{Op: opExpect, Units: int64(load.pace.total)}); err != nil {
 		return UnicastRun{}, err
 	}
-	before, err := r.server.usage(ctx)
+	before, err := r.clocks(ctx)
 	if err != nil {
 		return UnicastRun{}, err
 	}
@@ -183,11 +189,34 @@ func (r *unicastRunner) once(ctx context.Context, rate float64, length time.Dura
 	if err != nil {
 		return UnicastRun{}, err
 	}
-	after, err := r.server.usage(ctx)
+	after, err := r.clocks(ctx)
 	if err != nil {
 		return UnicastRun{}, err
 	}
-	return unicastRun(sent, arrived, after.CPU-before.CPU)
+	return unicastRun(sent, arrived, after.minus(before))
+}
+
+// clocks is the processor time of the three processes of a run.
+type clocks struct{ server, sender, devices time.Duration }
+
+func (c clocks) minus(before clocks) clocks {
+	return clocks{c.server - before.server, c.sender - before.sender, c.devices - before.devices}
+}
+
+func (r *unicastRunner) clocks(ctx context.Context) (clocks, error) {
+	server, err := r.server.usage(ctx)
+	if err != nil {
+		return clocks{}, err
+	}
+	sender, err := processUsage(os.Getpid())
+	if errors.Is(err, errors.ErrUnsupported) {
+		return clocks{server: server.CPU}, nil
+	}
+	if err != nil {
+		return clocks{}, err
+	}
+	devices, err := processUsage(r.devices.pid())
+	return clocks{server.CPU, sender.CPU, devices.CPU}, err
 }
 
 // collect waits for stragglers and asks what has arrived.
@@ -202,7 +231,7 @@ func (r *unicastRunner) collect(ctx context.Context) (event, error) {
 }
 
 // unicastRun puts the two ends of a run together.
-func unicastRun(sent sentLoad, arrived event, cpu time.Duration) (UnicastRun, error) {
+func unicastRun(sent sentLoad, arrived event, busy clocks) (UnicastRun, error) {
 	delays, err := hdrhistogram.Decode(arrived.Histogram)
 	if err != nil {
 		return UnicastRun{}, fmt.Errorf("decode the delays: %w", err)
@@ -211,8 +240,10 @@ func unicastRun(sent sentLoad, arrived event, cpu time.Duration) (UnicastRun, er
 		Latency: latencyOf(delays), Sent: sent.Sent, Replies: sent.Replies, Received: arrived.Distinct,
 		Lost: max(sent.Replies.OK-arrived.Distinct, 0), Duplicates: arrived.Duplicates, Ended: arrived.Ended,
 		Rate:       float64(sent.Sent) / sent.Elapsed.Seconds(),
-		ServerCPU:  cpu.Seconds() / sent.Elapsed.Seconds(),
-		CPUPerPush: float64(cpu.Microseconds()) / float64(max(sent.Sent, 1)),
+		ServerCPU:  busy.server.Seconds() / sent.Elapsed.Seconds(),
+		SenderCPU:  busy.sender.Seconds() / sent.Elapsed.Seconds(),
+		DevicesCPU: busy.devices.Seconds() / sent.Elapsed.Seconds(),
+		CPUPerPush: float64(busy.server.Microseconds()) / float64(max(sent.Sent, 1)),
 	}, nil
 }
 
@@ -231,14 +262,14 @@ func (r *UnicastReport) table(w io.Writer) {
 
 func (p *ProducerRuns) table(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "run\tsent/s\tp50 us\tp90 us\tp99 us\tp99.9 us\tmax us\trefused\tlost\ttwice\tserver cores\tus a push\t")
+	fmt.Fprintln(t, "run\tsent/s\tp50 us\tp90 us\tp99 us\tp99.9 us\tmax us\trefused\tlost\ttwice\tserver cores\tus a push\tsender cores\tdevice cores\t")
 	for i, run := range p.Runs {
 		l := run.Latency
-		fmt.Fprintf(t, "%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%d\t%d\t%d\t%.2f\t%.1f\t\n", i+1, run.Rate, l.P50, l.P90, l.P99, l.P999, l.Max,
-			run.Replies.total()-run.Replies.OK, run.Lost, run.Duplicates, run.ServerCPU, run.CPUPerPush)
+		fmt.Fprintf(t, "%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%d\t%d\t%d\t%.2f\t%.1f\t%.2f\t%.2f\t\n", i+1, run.Rate, l.P50, l.P90, l.P99, l.P999, l.Max,
+			run.Replies.total()-run.Replies.OK, run.Lost, run.Duplicates, run.ServerCPU, run.CPUPerPush, run.SenderCPU, run.DevicesCPU)
 	}
 	l := p.Latency
-	fmt.Fprintf(t, "median\t\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t\t\t\t\t\t\n", l.P50, l.P90, l.P99, l.P999, l.Max)
+	fmt.Fprintf(t, "median\t\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t\t\t\t\t\t\t\t\n", l.P50, l.P90, l.P99, l.P999, l.Max)
 	t.Flush()
 	fmt.Fprintln(w)
 }
