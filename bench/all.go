@@ -46,7 +46,7 @@ const (
 	broadcastDevices      = 15_000
 	broadcastRounds       = 20
 	contentBytes          = 100
-	settleTime            = 20 * time.Second
+	settleTime            = 60 * time.Second
 	roundPatience         = 30 * time.Second
 )
 

@@ -15,7 +15,7 @@ type Idle struct {
 	Devices int           `default:"15000" help:"Devices at the second measurement."`
 	From    int           `default:"2000" help:"Devices at the first measurement."`
 	Rest    time.Duration `default:"0s" help:"Time to leave the server alone before each measurement; Go collects an idle heap after two minutes."`
-	Settle  time.Duration `default:"20s" help:"Longest time to wait after that until the memory no longer moves."`
+	Settle  time.Duration `default:"60s" help:"Longest time to wait after that until the memory no longer moves."`
 }
 
 // IdleReport is what [Idle] found.
@@ -150,7 +150,8 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// steadyMemory reads until 16 values in a row (4 seconds) differ by less than
+// steadyMemory reads until the values of 22 seconds, longer than a node takes to give
+// memory back after a wave of logins, differ by less than
 // half a percent, or until the time is over, and returns the last.
 func steadyMemory(ctx context.Context, most time.Duration, read func() (int64, error)) (int64, error) {
 	tick := time.NewTicker(250 * time.Millisecond)
@@ -165,7 +166,7 @@ func steadyMemory(ctx context.Context, most time.Duration, read func() (int64, e
 		if difference := max(rss-first, first-rss); difference*200 > rss {
 			first, same = rss, 0
 		}
-		if same >= 15 || !time.Now().Before(deadline) {
+		if same >= 88 || !time.Now().Before(deadline) {
 			return rss, nil
 		}
 		select {

@@ -50,6 +50,7 @@ func (k *PublicKey) AppendEncrypt(dst, plain []byte) ([]byte, error) {
 	}
 	out := slices.Grow(dst, (len(plain)+chunk-1)/chunk*k.rsa.Size())
 	for part := range slices.Chunk(plain, chunk) {
+		//lint:ignore SA1019 MPush's handshake is PKCS#1 v1.5; devices cannot be changed.
 		block, err := rsa.EncryptPKCS1v15(rand.Reader, &k.rsa, part)
 		if err != nil {
 			return dst, fmt.Errorf("RSA encryption: %w", err)
@@ -87,6 +88,7 @@ func (k *PrivateKey) AppendDecrypt(dst, sealed []byte) ([]byte, error) {
 	}
 	out := dst
 	for block := range slices.Chunk(sealed, size) {
+		//lint:ignore SA1019 as above; every failure looks the same to the device.
 		plain, err := rsa.DecryptPKCS1v15(nil, k.rsa, block)
 		if err != nil {
 			return dst, fmt.Errorf("%w: RSA: %w", ErrDecrypt, err)

@@ -50,12 +50,12 @@ func TestCompatBroadcast(t *testing.T) {
 	}{
 		{"", "", all},
 		{`["vip"]`, "", []string{"u10", "u55"}},
-		{`["nobody has it","mpush:1"]`, "", []string{"visitor"}},
-		{`["mpush"]`, "", []string{"u10", "visitor"}},
-		{`["ip,m"]`, "", []string{"u10"}},
+		{`["mpush:3","nobody has it"]`, "", []string{"u10"}},
+		{`["mpush"]`, "", nil}, // the start of a tag is not the tag
+		{`["ip,m"]`, "", nil},
 		{`["absent"]`, "", nil},
 		{`[]`, "", nil},
-		{`[""]`, "", []string{"u10", "u55", "visitor"}},
+		{`[""]`, "", nil},
 		{"", `userId == "u55"`, []string{"u55"}},
 		{"", `userId.substring(1) % 100 < 20`, []string{"u10", "u119"}},
 		{"", `tags == null`, []string{"u119"}},

@@ -19,7 +19,7 @@ type conn struct {
 	stream
 	node   *Node
 	id     uint64
-	opened time.Time
+	opened int64 // Unix milliseconds
 
 	lastRead atomic.Int64 // Unix milliseconds of the last whole packet
 
@@ -31,7 +31,7 @@ type conn struct {
 	sniffed bool             // the first bytes were looked at for TLS
 
 	// Guarded by the hub: slot and, for a bound connection, class and sibling.
-	slot    int
+	slot    int32
 	class   protocol.ClientType
 	sibling *conn
 
@@ -47,7 +47,8 @@ type conn struct {
 	bound     int64 // Unix milliseconds
 	key       protocol.SessionKey
 	cipher    *protocol.Cipher // of key, for sending; made when first needed
-	acks      []*delivery      // waiting for the device's ack
+	acks      *delivery        // waiting for the device's ack, linked by next
+	awaited   int32            // how many they are
 }
 
 // device is what a handshake, or the session it resumed, told about the device.
@@ -63,12 +64,12 @@ func (d *device) class() protocol.ClientType { return protocol.ClientTypeOf(d.os
 const initialHeartbeat = 10 * time.Second
 
 func newConn(n *Node, nc net.Conn, t protocol.Transport, id uint64) *conn {
-	c := &conn{node: n, id: id, opened: time.Now(), transport: t}
+	c := &conn{node: n, id: id, opened: time.Now().UnixMilli(), transport: t}
 	if t == protocol.WS {
 		c.ws = new(wsConn)
 	}
-	c.stream.init(nc, c, &n.tasks, n.opt.Limits.OutboundBytes, &n.outbound)
-	c.lastRead.Store(c.opened.UnixMilli())
+	c.stream.init(nc, c, &n.deviceStreams)
+	c.lastRead.Store(c.opened)
 	return c
 }
 
@@ -179,7 +180,7 @@ func (c *conn) close(reason protocol.CloseReason, farewell bool) {
 	}
 	c.end = reason
 	acks := c.acks
-	c.acks = nil
+	c.acks, c.awaited = nil, 0
 	c.countLocked()
 	transport := c.transport
 	c.mu.Unlock()
@@ -192,12 +193,14 @@ func (c *conn) close(reason protocol.CloseReason, farewell bool) {
 		c.node.background(c.id, func() { c.unregister(user) })
 	}
 	c.shut(farewell)
-	for _, d := range acks {
+	for d := acks; d != nil; {
+		next := d.next
 		d.cut()
+		d = next
 	}
 	c.node.log.Debug("connection closed", "conn", c.name(), "remote", c.nc.RemoteAddr().String(),
 		"transport", transport.String(), "reason", reason.String(), "user", user,
-		"lasted", time.Since(c.opened).Round(time.Millisecond))
+		"lasted", time.Since(time.UnixMilli(c.opened)))
 }
 
 // countLocked counts the connection as opened once its transport is known.

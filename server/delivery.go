@@ -14,7 +14,8 @@ type delivery struct {
 	f       *fanout
 	c       *conn
 	user    string
-	session int32 // of the PUSH packet
+	session int32     // of the PUSH packet
+	next    *delivery // in the connection's list of awaited acks, under its lock
 
 	mu      sync.Mutex
 	ended   bool
@@ -61,10 +62,11 @@ func (d *delivery) send() (flushed bool, err error) {
 	case c.user != d.user:
 		return false, errNotBound
 	case p.Ack == protocol.AckNone:
-	case len(c.acks) >= c.node.opt.Limits.PendingAcks:
+	case int(c.awaited) >= c.node.opt.Limits.PendingAcks:
 		return false, errTooMany
 	default:
-		c.acks = append(c.acks, d)
+		d.next, c.acks = c.acks, d
+		c.awaited++
 	}
 	d.queued = time.Now()
 	frame, err := c.appendPush(s, d.f.frame(), d.session)
@@ -174,14 +176,10 @@ func (d *delivery) finish(o protocol.Outcome, at time.Time) {
 func (c *conn) takeAck(session int32) *delivery {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, d := range c.acks {
-		if d.session == session {
-			last := len(c.acks) - 1
-			c.acks[i], c.acks[last] = c.acks[last], nil
-			c.acks = c.acks[:last]
-			if last == 0 {
-				c.acks = nil
-			}
+	for at := &c.acks; *at != nil; at = &(*at).next {
+		if d := *at; d.session == session {
+			*at, d.next = d.next, nil
+			c.awaited--
 			return d
 		}
 	}

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"net"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -31,7 +29,7 @@ const gatewayOutbound = 20 << 20
 
 func (g *gateways) accept(n *Node, nc net.Conn) {
 	w := &gateway{node: n, slots: make(chan struct{}, n.opt.Limits.GatewayInFlight)}
-	w.stream.init(nc, w, &n.tasks, gatewayOutbound, &n.outbound)
+	w.stream.init(nc, w, &n.gatewayStreams)
 	g.mu.Lock()
 	full := g.closed || len(g.open) >= n.opt.Limits.GatewayConnections
 	if !full {
@@ -202,28 +200,25 @@ func (b *backEnd) describe(m *protocol.GatewayPush) (*cluster.Push, error) {
 }
 
 // filter sets who gets a broadcast: those for whom the condition holds, else those
-// whose tags match. What cannot be read is refused: MPush takes broken tags for
+// that have one of the tags. MPush takes a part of a tag for the tag. What cannot be read is refused: MPush takes broken tags for
 // everybody.
 func (b *backEnd) filter(push *cluster.Push, m *protocol.GatewayPush) (err error) {
 	switch {
 	case m.Condition != "":
 		push.Condition, err = cluster.Compile(m.Condition)
 	case m.Tags != "":
-		var wanted tagText
-		err = json.Unmarshal([]byte(m.Tags), &wanted)
-		push.Condition = wanted
+		if err = json.Unmarshal([]byte(m.Tags), &push.Tags); err == nil && len(push.Tags) == 0 {
+			push.Condition = noneMatch{}
+		}
 	}
 	return err
 }
 
-// tagText is MPush's filter by tags: one of the texts occurs in the tags of the
-// connection. Back ends send the start of a tag to reach many; no text reaches nobody.
-type tagText []string
+// noneMatch is a filter that nobody passes, as MPush's empty list of tags.
+type noneMatch struct{}
 
 // Match implements cluster.Condition.
-func (wanted tagText) Match(f cluster.Facts) bool {
-	return f.Tags != "" && slices.ContainsFunc(wanted, func(text string) bool { return strings.Contains(f.Tags, text) })
-}
+func (noneMatch) Match(cluster.Facts) bool { return false }
 
 func (b *backEnd) accept(push *cluster.Push) {
 	n := b.w.node

@@ -42,7 +42,7 @@ func (h *hub) byUser(user string) *hubShard {
 func (h *hub) add(c *conn) {
 	s := &h.shard[c.id%hubShards]
 	s.mu.Lock()
-	c.slot = len(s.conns)
+	c.slot = int32(len(s.conns))
 	s.conns = append(s.conns, c)
 	s.mu.Unlock()
 	h.conns.Add(1)

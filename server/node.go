@@ -40,10 +40,11 @@ type Node struct {
 	connIDs    atomic.Uint64
 	gateways   gateways
 
+	deviceStreams, gatewayStreams streamEnv
+
 	mu       sync.Mutex
 	state    nodeState
-	drain    int // connections per second
-	drained  chan struct{}
+	drain    int           // connections per second
 	quit     chan struct{} // closed by Stop
 	services sync.WaitGroup
 }
@@ -74,6 +75,8 @@ func New(opt Options) (*Node, error) {
 		wsPolicy: wsPolicy{Path: opt.WebSocketPath, Origins: opt.AllowedOrigins},
 		casts:    make(chan struct{}, opt.Limits.Broadcasts), quit: make(chan struct{}),
 	}
+	n.deviceStreams = streamEnv{tasks: &n.tasks, limit: opt.Limits.OutboundBytes, total: &n.outbound}
+	n.gatewayStreams = streamEnv{tasks: &n.tasks, limit: gatewayOutbound, total: &n.outbound}
 	// Ids go on where no earlier life of the node has been, so that a route of that
 	// life is never taken for one of this.
 	n.connIDs.Store(uint64(binary.BigEndian.Uint32(random[:4])) << 32)

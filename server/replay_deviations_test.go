@@ -36,6 +36,7 @@ var deviations = []deviation{
 	{"07-bind-errors", []int{9, 14}, closedByServer, []string{hangsUp}, "check 28"},
 	{"07-bind-errors", []int{14}, "ERROR", []string{`OK flags=0 session=6 UNBIND 0 "unbind success"`}, "check 28"},
 	{"12-ack-timeout", []int{2}, "OK flags=0 session=9 ", nil, "10.3.7, check 44: an ack counts from the device that was pushed to"},
+	{"13-broadcast", []int{1}, `PUSH flags=1 "{\"content\":\"tag is substring match`, nil, "quirk 23: a tag matches as a whole"},
 	{"13-broadcast", []int{1}, `PUSH flags=1 "{\"content\":\"task id\"`, []string{
 		`PUSH flags=1 "{\"content\":\"script condition\",\"msgId\":\"21\",\"msgType\":2}"`,
 		`PUSH flags=1 "{\"content\":\"task id\",\"msgId\":\"22\",\"msgType\":2}"`,

@@ -37,14 +37,19 @@ type stream struct {
 	raw   syscall.RawConn // nil: no non-blocking access, every write goes through the flusher
 	tls   *tls.Conn       // nil: plain; set before the first read
 	owner receiver
-	tasks *sync.WaitGroup // waits for reader and flusher goroutines
-	limit int             // bytes that may wait
-	total *atomic.Int64   // bytes waiting on all streams of the node
+	env   *streamEnv
 
 	mu     sync.Mutex
 	back   *backlog // nil: nothing waits
 	closed bool
 	linger bool // closed, but the reader still discards what the peer sends until it has read the farewell
+}
+
+// streamEnv is what streams of one kind share.
+type streamEnv struct {
+	tasks *sync.WaitGroup // waits for reader and flusher goroutines
+	limit int             // bytes that may wait on one
+	total *atomic.Int64   // bytes waiting on all of the node
 }
 
 // backlog is what the socket did not take.
@@ -71,8 +76,8 @@ var (
 	errAgain = errors.New("socket is full")
 )
 
-func (s *stream) init(nc net.Conn, owner receiver, tasks *sync.WaitGroup, limit int, total *atomic.Int64) {
-	s.nc, s.owner, s.tasks, s.limit, s.total = nc, owner, tasks, limit, total
+func (s *stream) init(nc net.Conn, owner receiver, env *streamEnv) {
+	s.nc, s.owner, s.env = nc, owner, env
 	s.raw = rawConn(nc)
 }
 
@@ -120,14 +125,14 @@ func (s *stream) writeRaw(b []byte) (bool, error) {
 		}
 		s.back = &backlog{}
 		b = b[n:]
-	} else if len(s.back.buf)-s.back.off+len(b) > s.limit {
+	} else if len(s.back.buf)-s.back.off+len(b) > s.env.limit {
 		return false, errSlow
 	}
 	s.back.add(b, time.Now())
-	s.total.Add(int64(len(b)))
+	s.env.total.Add(int64(len(b)))
 	if !s.back.flushing {
 		s.back.flushing = true
-		s.tasks.Go(s.flush)
+		s.env.tasks.Go(s.flush)
 	}
 	return false, nil
 }
@@ -218,7 +223,7 @@ func (s *stream) wrote(n int, err error) (left []completion, more bool) {
 		return nil, false
 	}
 	left = s.back.advance(n)
-	s.total.Add(-int64(n))
+	s.env.total.Add(-int64(n))
 	if len(s.back.buf) == s.back.off {
 		s.back = nil
 		return left, false
@@ -254,7 +259,7 @@ func (s *stream) shut(farewell bool) {
 	s.closed, s.back = true, nil
 	s.linger = farewell && ok && back == nil
 	if back != nil {
-		s.total.Add(-int64(len(back.buf) - back.off))
+		s.env.total.Add(-int64(len(back.buf) - back.off))
 	}
 	linger := s.linger
 	s.mu.Unlock()
@@ -277,6 +282,6 @@ func (s *stream) shut(farewell bool) {
 // drop finishes a shut stream that was paused, so that no reader will.
 func (s *stream) drop() {
 	if s.lingering() {
-		s.tasks.Go(s.discard)
+		s.env.tasks.Go(s.discard)
 	}
 }

@@ -13,19 +13,23 @@ var readBuffers = sync.Pool{New: func() any { return new([readChunk]byte) }}
 
 // read starts the goroutine that waits for bytes. It ends when receive wants no
 // more or the connection is gone. Starting a new one after a pause also leaves the
-// grown stack of a handshake behind.
-func (s *stream) read() { s.tasks.Go(s.readLoop) }
+// grown stack of a handshake behind. It is not WaitGroup.Go because that keeps two
+// closures for as long as the goroutine runs.
+func (s *stream) read() {
+	s.env.tasks.Add(1)
+	go s.readLoop()
+}
 
 func (s *stream) readLoop() {
+	defer s.env.tasks.Done()
 	var err error
-	more := true
 	if s.raw != nil && s.tls == nil {
 		r := newRawReader(s)
-		for more && err == nil {
+		for more := true; more && err == nil; {
 			more, err = r.next()
 		}
 	} else {
-		more, err = s.readBlocking()
+		err = s.readBlocking()
 	}
 	if s.lingering() {
 		s.discard()
@@ -38,7 +42,7 @@ func (s *stream) readLoop() {
 
 // readBlocking serves connections without raw access and TLS, whose record layer
 // reads for itself.
-func (s *stream) readBlocking() (more bool, err error) {
+func (s *stream) readBlocking() error {
 	var src io.Reader = s.nc
 	if s.tls != nil {
 		src = s.tls
@@ -47,10 +51,10 @@ func (s *stream) readBlocking() (more bool, err error) {
 	for {
 		n, err := src.Read(buf)
 		if n > 0 && !s.owner.receive(buf[:n]) {
-			return false, nil
+			return nil
 		}
 		if err != nil {
-			return true, err
+			return err
 		}
 	}
 }

@@ -67,7 +67,7 @@ func newPair(t *testing.T, overPipe bool, limit int) *pair {
 		server, peer = loopback(t)
 	}
 	p := &pair{log: &listenerLog{end: make(chan error, 1)}, peer: peer}
-	p.stream.init(server, p.log, &p.wg, limit, &p.total)
+	p.stream.init(server, p.log, &streamEnv{&p.wg, limit, &p.total})
 	if overPipe != (p.raw == nil) {
 		t.Fatalf("raw access: %t", p.raw != nil)
 	}

@@ -72,7 +72,7 @@ func (c *conn) silent(now time.Time) protocol.CloseReason {
 	c.mu.Unlock()
 	if device == nil {
 		allowed := c.node.patience(initialHeartbeat)
-		if silence > allowed || now.Sub(c.opened) > c.node.opt.Limits.HandshakeTimeout {
+		if silence > allowed || now.Sub(time.UnixMilli(c.opened)) > c.node.opt.Limits.HandshakeTimeout {
 			return protocol.CloseHandshakeTimeout
 		}
 		return protocol.CloseUnknown

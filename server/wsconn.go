@@ -78,7 +78,7 @@ func (c *conn) upgrade(data []byte) (rest []byte, ok bool) {
 		return reply.Rest, true
 	}
 	reason := protocol.CloseBadRequest
-	if errors.Is(err, wsErrHeadTooLarge) {
+	if errors.Is(err, errHeadTooLarge) {
 		reason = protocol.CloseTooLarge
 	}
 	c.close(reason, true)

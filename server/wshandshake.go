@@ -16,8 +16,8 @@ import (
 // wsMaxHead bounds the request line and headers of an upgrade request, in bytes.
 const wsMaxHead = 8 << 10
 
-// wsErrHeadTooLarge: no blank line came within wsMaxHead bytes.
-var wsErrHeadTooLarge = errors.New("websocket: request head exceeds 8 KiB")
+// errHeadTooLarge: no blank line came within wsMaxHead bytes.
+var errHeadTooLarge = errors.New("websocket: request head exceeds 8 KiB")
 
 // wsPolicy is what a WebSocket listener accepts.
 type wsPolicy struct {
@@ -40,7 +40,7 @@ type wsUpgrade struct {
 }
 
 // next takes the unseen bytes data and answers the request once its head is
-// complete (ok). With wsErrHeadTooLarge the reply still carries a response (431)
+// complete (ok). With errHeadTooLarge the reply still carries a response (431)
 // to send before the connection is closed.
 func (u *wsUpgrade) next(data []byte, policy *wsPolicy) (reply wsReply, ok bool, err error) {
 	had := len(u.head)
@@ -52,7 +52,7 @@ func (u *wsUpgrade) next(data []byte, policy *wsPolicy) (reply wsReply, ok bool,
 	switch {
 	case end > wsMaxHead || end == 0 && len(head) > wsMaxHead:
 		u.head = nil
-		return wsRefuse(http.StatusRequestHeaderFieldsTooLarge, ""), true, wsErrHeadTooLarge
+		return wsRefuse(http.StatusRequestHeaderFieldsTooLarge, ""), true, errHeadTooLarge
 	case end == 0:
 		u.head = head
 		if had == 0 {

@@ -166,7 +166,7 @@ func TestWSUpgradeHeadLimit(t *testing.T) {
 		}
 		for _, request := range []string{pad(wsMaxHead + 1), strings.Repeat("x", 20000)} {
 			reply, err := feed(request, step)
-			if !errors.Is(err, wsErrHeadTooLarge) || !bytes.HasPrefix(reply.Response, []byte("HTTP/1.1 431 ")) {
+			if !errors.Is(err, errHeadTooLarge) || !bytes.HasPrefix(reply.Response, []byte("HTTP/1.1 431 ")) {
 				t.Errorf("step %d: %v, %.40q", step, err, reply.Response)
 			}
 		}

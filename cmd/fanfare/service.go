@@ -80,6 +80,8 @@ func (s *service) makeNode() error {
 		return err
 	}
 	s.parts.add(part{name: "node", start: s.node.Start, stop: s.node.Stop})
+	trim := newTrimmer(func() int { return s.node.Info().Connections })
+	s.parts.add(part{name: "memory trimmer", start: trim.start, stop: trim.stop})
 	return nil
 }
 

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/fanfare-push/fanfare/protocol"
-	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 	"pgregory.net/rapid"
 )
 
@@ -303,7 +303,7 @@ func TestFailingDisk(t *testing.T) {
 			t.Fatal("the failure went unnoticed")
 		}
 	}
-	if !errors.Is(s.Err(), bbolt.ErrDatabaseNotOpen) {
+	if !errors.Is(s.Err(), berrors.ErrDatabaseNotOpen) {
 		t.Error(s.Err())
 	}
 	wantSession(t, s, testID, testSession(c), true)
@@ -312,10 +312,10 @@ func TestFailingDisk(t *testing.T) {
 			break
 		}
 	}
-	if !errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+	if !errors.Is(err, berrors.ErrDatabaseNotOpen) {
 		t.Errorf("a full queue over a dead disk: %v", err)
 	}
-	if err := s.Close(); !errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+	if err := s.Close(); !errors.Is(err, berrors.ErrDatabaseNotOpen) {
 		t.Errorf("close hides that changes were lost: %v", err)
 	}
 	if n := strings.Count(logged.String(), "cannot write"); n != 1 {
