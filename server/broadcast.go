@@ -61,9 +61,11 @@ func (n *Node) broadcast(p *cluster.Push, t cluster.Tracker) {
 func (f *fanout) cast(conns []*conn, session int32) {
 	var counts [protocol.NumOutcomes]int
 	first := time.Now()
+	s := borrow()
 	for _, c := range conns {
-		counts[f.castTo(c, session)]++
+		counts[f.castTo(s, c, session)]++
 	}
+	s.giveBack()
 	counts[protocol.OutcomePending] = 0 // not bound, or ends later
 	stages := [protocol.NumStages]time.Time{protocol.StageQueued: first}
 	if counts[protocol.OutcomeSent] > 0 {
@@ -80,19 +82,21 @@ func (f *fanout) cast(conns []*conn, session int32) {
 
 // castTo writes to one connection. [protocol.OutcomePending] means that it is not
 // bound, or that a delivery was made which ends by itself.
-func (f *fanout) castTo(c *conn, session int32) protocol.Outcome {
-	user := c.boundUser()
-	if user == "" {
-		return protocol.OutcomePending
+func (f *fanout) castTo(s *scratch, c *conn, session int32) protocol.Outcome {
+	if f.p.Ack != protocol.AckNone || f.p.Selective() {
+		user := c.boundUser()
+		if user == "" {
+			return protocol.OutcomePending
+		}
+		if f.p.Ack != protocol.AckNone {
+			f.open(c, user, session).start()
+			return protocol.OutcomePending
+		}
+		if o := c.filter(f.p, user); o != protocol.OutcomePending {
+			return o
+		}
 	}
-	if f.p.Ack != protocol.AckNone {
-		f.open(c, user, session).start()
-		return protocol.OutcomePending
-	}
-	if o := c.filter(f.p, user); o != protocol.OutcomePending {
-		return o
-	}
-	flushed, err := f.write(c, user, session)
+	user, flushed, err := f.write(s, c, session)
 	switch {
 	case err != nil:
 		f.open(c, user, session).fail(err)
@@ -103,33 +107,29 @@ func (f *fanout) castTo(c *conn, session int32) protocol.Outcome {
 	return protocol.OutcomePending
 }
 
-// write sends the shared frame to one connection and reports whether it left at
-// once; otherwise a delivery was made that ends when it has.
-func (f *fanout) write(c *conn, user string, session int32) (flushed bool, err error) {
-	s := borrow()
-	defer s.giveBack()
+// write sends the shared frame to whoever is bound to a connection and reports
+// whether it left at once; if not, nobody is bound or a delivery was made that ends
+// when it has.
+func (f *fanout) write(s *scratch, c *conn, session int32) (user string, flushed bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.end != protocol.CloseUnknown:
-		return false, errClosed
-	case c.user != user:
-		return false, errNotBound
+	if user = c.user; user == "" || c.end != protocol.CloseUnknown {
+		return user, false, nil
 	}
 	frame, err := c.appendPush(s, f.tmpl, session)
 	if err != nil {
-		return false, err
+		return user, false, err
 	}
 	if flushed, err = c.write(frame); flushed || err != nil {
-		return flushed, err
+		return user, flushed, err
 	}
 	d := f.open(c, user, session)
 	d.queued = time.Now()
 	if c.settle(d) { // the flusher was faster
 		f.withdraw()
-		return true, nil
+		return user, true, nil
 	}
-	return false, nil
+	return user, false, nil
 }
 
 // withdraw takes back a delivery that open made and nobody knows of.

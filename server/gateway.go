@@ -3,8 +3,10 @@ package server
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
+	"strconv"
 	"sync"
 	"time"
 
@@ -69,10 +71,57 @@ type gateway struct {
 
 	mu     sync.Mutex // keeps replies whole
 	reason protocol.CloseReason
+	corked bool   // requests are being read: replies wait for each other
+	out    []byte // those that wait; at most what one read can ask for
 }
 
-// receive implements receiver.
-func (w *gateway) receive(data []byte) bool {
+// receive implements receiver. Back ends send many pushes at once: the replies to
+// what came in one read leave in one write.
+func (w *gateway) receive(data []byte) (more bool) {
+	w.mu.Lock()
+	w.corked = true
+	w.mu.Unlock()
+	defer func() {
+		if !w.uncork() {
+			more = false
+		}
+	}()
+	return w.requests(data)
+}
+
+// uncork sends the replies that wait; false if that closed the connection.
+func (w *gateway) uncork() bool {
+	w.mu.Lock()
+	w.corked = false
+	err := w.flushLocked()
+	w.mu.Unlock()
+	return w.survives(err)
+}
+
+func (w *gateway) flushLocked() (err error) {
+	if len(w.out) > 0 && w.reason == protocol.CloseUnknown {
+		_, err = w.write(w.out)
+	}
+	if w.out = w.out[:0]; cap(w.out) > maxScratch {
+		w.out = nil
+	}
+	return err
+}
+
+// survives closes the connection after a failed write.
+func (w *gateway) survives(err error) bool {
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, errSlow):
+		w.end(protocol.CloseSlowBytes, false)
+	case !errors.Is(err, errClosed):
+		w.end(protocol.CloseWrite, false)
+	}
+	return false
+}
+
+func (w *gateway) requests(data []byte) bool {
 	for len(data) > 0 {
 		p, rest, ok, err := w.dec.Next(data, w.node.opt.Limits.PacketBytes)
 		switch {
@@ -118,7 +167,9 @@ func (w *gateway) end(reason protocol.CloseReason, farewell bool) {
 func (w *gateway) fail(p *protocol.Packet, code protocol.Code, reason protocol.CloseReason) {
 	w.node.metrics.GatewayRequests(exporter.DirectionIn, exporter.ResultRefused).Inc()
 	w.reply(protocol.CmdError, p.SessionID, &protocol.Error{Command: p.Command, Code: code, Reason: code.Reason()})
-	w.end(reason, true)
+	if w.uncork() {
+		w.end(reason, true)
+	}
 }
 
 func (w *gateway) reply(cmd protocol.Command, session int32, m protocol.Message) {
@@ -130,13 +181,12 @@ func (w *gateway) reply(cmd protocol.Command, session int32, m protocol.Message)
 	}
 	s.frame = protocol.AppendPacket(s.frame[:0], protocol.Packet{Command: cmd, SessionID: session, Body: s.body})
 	w.mu.Lock()
-	if w.reason == protocol.CloseUnknown {
-		_, err = w.write(s.frame)
+	w.out = append(w.out, s.frame...)
+	if !w.corked {
+		err = w.flushLocked()
 	}
 	w.mu.Unlock()
-	if err == errSlow {
-		w.end(protocol.CloseSlowBytes, false)
-	}
+	w.survives(err)
 }
 
 // push accepts or refuses one GATEWAY_PUSH.
@@ -292,22 +342,28 @@ func (b *backEnd) error(code protocol.Code, data string) {
 // timeline is the JSON that MPush's SDK shows: client type (if it is known), the
 // points of time alternating with their names, the user.
 func (b *backEnd) timeline(end string, r *cluster.Result) string {
-	points := []any{"push-center-begin", b.start.UnixMilli()}
+	text := make([]byte, 0, 160+len(b.user))
+	text = append(text, '{')
+	if b.class > 0 {
+		text = append(strconv.AppendInt(append(text, `"clientType":`...), int64(b.class), 10), ',')
+	}
+	point := func(name string, at time.Time) {
+		text = append(append(append(text, '"'), name...), '"', ',')
+		text = append(strconv.AppendInt(text, at.UnixMilli(), 10), ',')
+	}
+	text = append(text, `"timePoints":[`...)
+	point("push-center-begin", b.start)
 	if sent := r.Stages[protocol.StageQueued]; !sent.IsZero() {
-		points = append(points, "before-send", sent.UnixMilli())
+		point("before-send", sent)
 		if written := r.Stages[protocol.StageWritten]; b.ack != protocol.AckNone && !written.IsZero() {
-			points = append(points, "waiting-ack", written.UnixMilli())
+			point("waiting-ack", written)
 		}
 	}
-	points = append(points, end, time.Now().UnixMilli())
-	answer := struct {
-		ClientType int    `json:"clientType,omitempty"`
-		TimePoints []any  `json:"timePoints"`
-		UserID     string `json:"userId"`
-	}{max(0, int(b.class)), points, b.user}
-	text, err := json.Marshal(answer)
-	if err != nil {
+	point(end, time.Now())
+	text[len(text)-1] = ']'
+	user, err := json.Marshal(b.user)
+	if err != nil { // a string always marshals
 		return ""
 	}
-	return string(text)
+	return string(append(append(append(text, `,"userId":`...), user...), '}'))
 }

@@ -82,7 +82,7 @@ func (c *conn) appendPush(s *scratch, t *pushFrame, session int32) ([]byte, erro
 // filter returns [protocol.OutcomePending] if the connection is one that the push is meant
 // for. Conditions are asked without the connection's lock.
 func (c *conn) filter(p *cluster.Push, user string) protocol.Outcome {
-	if len(p.ClientTypes) == 0 && len(p.Tags) == 0 && p.Condition == nil {
+	if !p.Selective() {
 		return protocol.OutcomePending
 	}
 	c.mu.Lock()

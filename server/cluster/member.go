@@ -22,6 +22,11 @@ type Push struct {
 	Accepted    time.Time             // when the entry point took it
 }
 
+// Selective reports whether the push is for some connections only.
+func (p *Push) Selective() bool {
+	return len(p.ClientTypes) > 0 || len(p.Tags) > 0 || p.Condition != nil
+}
+
 // Condition is a compiled filter over a connection's facts. Match is called from
 // several goroutines and must not block.
 type Condition interface {
