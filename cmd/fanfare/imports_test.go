@@ -21,11 +21,12 @@ const module = "github.com/fanfare-push/fanfare"
 type listed struct {
 	ImportPath, Name                   string
 	Imports, TestImports, XTestImports []string
+	Deps                               []string // of Imports, and theirs
 }
 
 func listPackages(t *testing.T, patterns ...string) []listed {
 	t.Helper()
-	cmd := exec.Command("go", append([]string{"list", "-e", "-json=ImportPath,Name,Imports,TestImports,XTestImports"}, patterns...)...)
+	cmd := exec.Command("go", append([]string{"list", "-e", "-json=ImportPath,Name,Imports,TestImports,XTestImports,Deps"}, patterns...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -100,6 +101,23 @@ func TestProtocolIsALeaf(t *testing.T) {
 	for _, imported := range p.Imports {
 		if first, _, _ := strings.Cut(imported, "/"); strings.Contains(first, ".") {
 			t.Errorf("protocol imports %s; it may import the standard library only", imported)
+		}
+	}
+}
+
+// TestProgramIsFreeOfTestParts: what the tests need must not be shipped.
+func TestProgramIsFreeOfTestParts(t *testing.T) {
+	forbidden := []string{"testing", "net/http/httptest", "github.com/chromedp", "go.uber.org/goleak", "github.com/getkin/kin-openapi",
+		"github.com/coder/websocket", "pgregory.net/rapid", module + "/alloc/console/consoletest", module + "/server/servertest"}
+	p := listPackages(t, module+"/cmd/fanfare")[0]
+	if len(p.Deps) < 100 {
+		t.Fatalf("only %d dependencies were listed", len(p.Deps))
+	}
+	for _, dep := range p.Deps {
+		for _, f := range forbidden {
+			if dep == f || strings.HasPrefix(dep, f+"/") {
+				t.Errorf("fanfare is built with %s", dep)
+			}
 		}
 	}
 }
