@@ -145,7 +145,8 @@ func New(o Options) (*Allocator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("allocator: %w (the setting is alloc.listen)", err)
 	}
-	return assemble(o, guard, listener), nil
+	return assemble(o, guard, exporter.NewListener(listener, exporter.ListenerOptions{
+		Port: "allocator", Spare: exporter.SpareOfAPI, Metrics: o.Metrics, Logger: o.Logger})), nil
 }
 
 func assemble(o Options, g *guard, listener net.Listener) *Allocator {

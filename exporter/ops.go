@@ -32,6 +32,8 @@ type OpsOptions struct {
 	Setting string
 	// Gatherer is what /metrics shows.
 	Gatherer prometheus.Gatherer
+	// Metrics counts connections that could not be accepted; nil means nobody does.
+	Metrics *Metrics
 	// Logger gets what goes wrong; nil means [slog.Default].
 	Logger *slog.Logger
 	// Ready returns why the process should get no traffic, nil if it should. It must
@@ -71,6 +73,7 @@ func NewOps(o OpsOptions) (*Ops, error) {
 		return nil, fmt.Errorf("operations port: %w (the setting is %s; empty turns the port off)", err, o.Setting)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	listener = NewListener(listener, ListenerOptions{Port: "ops", Metrics: o.Metrics, Logger: o.Logger})
 	ops := &Ops{options: o, listener: listener, cancel: cancel, served: make(chan struct{})}
 	ops.server = http.Server{
 		Handler:        ops.guard(ops.routes()),

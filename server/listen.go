@@ -1,12 +1,8 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"net"
-	"sync"
-	"syscall"
-	"time"
 
 	"github.com/fanfare-push/fanfare/exporter"
 	"github.com/fanfare-push/fanfare/protocol"
@@ -23,10 +19,9 @@ const (
 
 // listener accepts connections on one port.
 type listener struct {
-	net.Listener
+	*exporter.Listener
 	node *Node
 	kind kind
-	once sync.Once
 }
 
 // listen binds every port that is not turned off.
@@ -44,7 +39,9 @@ func (n *Node) listen() error {
 		if err != nil {
 			return fmt.Errorf("node.listen.%s: %w", port.kind, err)
 		}
-		n.listeners = append(n.listeners, &listener{Listener: l, node: n, kind: port.kind})
+		patient := exporter.NewListener(l, exporter.ListenerOptions{
+			Port: string(port.kind), Spare: exporter.SpareOfDevices, Metrics: n.metrics, Logger: n.log})
+		n.listeners = append(n.listeners, &listener{Listener: patient, node: n, kind: port.kind})
 	}
 	return nil
 }
@@ -68,7 +65,7 @@ func (n *Node) address(k kind) string {
 	return "off"
 }
 
-func (l *listener) close() { l.once.Do(func() { _ = l.Listener.Close() }) }
+func (l *listener) close() { _ = l.Close() }
 
 func (n *Node) closeListeners() {
 	for _, l := range n.listeners {
@@ -84,48 +81,15 @@ func (n *Node) closeDeviceListeners() {
 	}
 }
 
-// The pause after a failed accept: without it an exhausted file table would be a
-// busy loop. It doubles while the trouble lasts.
-const (
-	firstPause = 5 * time.Millisecond
-	lastPause  = time.Second
-)
-
-// serve accepts until the listener is closed. A trouble that lasts is logged once
-// when it begins and once when it is over.
+// serve accepts until the listener is closed.
 func (l *listener) serve() {
-	pause := time.Duration(0)
 	for {
 		nc, err := l.Accept()
-		switch {
-		case errors.Is(err, net.ErrClosed):
+		if err != nil {
 			return
-		case err != nil:
-			pause = l.trouble(err, pause)
-			continue
-		case pause > 0:
-			l.node.log.Info("accepting connections again", "port", string(l.kind))
-			pause = 0
 		}
 		l.welcome(nc)
 	}
-}
-
-func (l *listener) trouble(err error, pause time.Duration) time.Duration {
-	kind := exporter.AcceptOther
-	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
-		kind = exporter.AcceptEMFILE
-	}
-	l.node.metrics.AcceptErrors(kind).Inc()
-	if pause == 0 {
-		l.node.log.Error("cannot accept connections, open ones go on; trying again", "port", string(l.kind), "err", err)
-		pause = firstPause
-	}
-	select {
-	case <-l.node.quit:
-	case <-time.After(pause):
-	}
-	return min(2*pause, lastPause)
 }
 
 // welcome starts a connection of the listener's kind.
@@ -180,13 +144,28 @@ func (n *Node) setBuffers(nc net.Conn) {
 // stores, scrapes, back ends.
 const reservedFiles = 256
 
-// unlimited is the capacity where the limit of open files is unknown.
+// unlimited is the capacity where the number of open files has no limit.
 const unlimited = 1 << 20
 
-func fileCapacity() int {
-	files := openFileLimit()
-	if files <= 0 || files > unlimited {
+// fileCapacity is how many devices a process may serve that can open so many files.
+func fileCapacity(files int) int {
+	if files <= 0 {
 		return unlimited
 	}
 	return max(files-reservedFiles, files/2)
+}
+
+// capacityOf is what is asked for, 0 for as much as can be, as far as the files go.
+// More would use up the files that everything else needs.
+func (n *Node) capacityOf(asked int) int {
+	files := exporter.OpenFileLimit()
+	allowed := fileCapacity(files)
+	if asked > allowed {
+		n.log.Warn("limits.max_connections is more than the limit of open files allows and is cut down; raise that limit (ulimit -n, LimitNOFILE)",
+			"max_connections", asked, "allowed", allowed, "open_files_limit", files)
+	}
+	if asked <= 0 || asked > allowed {
+		return allowed
+	}
+	return asked
 }

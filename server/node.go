@@ -80,10 +80,7 @@ func New(opt Options) (*Node, error) {
 	// Ids go on where no earlier life of the node has been, so that a route of that
 	// life is never taken for one of this.
 	n.connIDs.Store(uint64(binary.BigEndian.Uint32(random[:4])) << 32)
-	n.capacity = opt.Limits.Connections
-	if n.capacity <= 0 {
-		n.capacity = fileCapacity()
-	}
+	n.capacity = n.capacityOf(opt.Limits.Connections)
 	if err := n.listen(); err != nil {
 		n.closeListeners()
 		return nil, err

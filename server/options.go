@@ -35,7 +35,8 @@ type Limits struct {
 	// CompressThreshold is the body length in bytes above which the node compresses.
 	CompressThreshold int
 	// Connections is the most device connections at a time; the next is closed
-	// (capacity). 0 derives it from the process's limit of open files.
+	// (capacity). 0 derives it from the process's limit of open files, which also cuts
+	// down what is more.
 	Connections int
 	// OutboundBytes may wait for one device beyond what its socket took; more closes
 	// it (slow_bytes). A single longer frame is let through an empty queue.

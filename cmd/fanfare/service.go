@@ -153,7 +153,7 @@ func (s *service) makeOps() (err error) {
 		return nil
 	}
 	s.ops, err = exporter.NewOps(exporter.OpsOptions{
-		Listen: s.config.Node.Listen.Ops, Gatherer: s.registry, Logger: s.log,
+		Listen: s.config.Node.Listen.Ops, Gatherer: s.registry, Metrics: s.metrics, Logger: s.log,
 		Ready: func() error { return s.node.Ready() }, Drain: func(rate int) { s.node.Drain(rate) }})
 	if err != nil {
 		return err

@@ -91,7 +91,7 @@ type Limits struct {
 	MaxWebSocketMessage Size     `key:"max_websocket_message" default:"64k" min:"256" max:"16m" doc:"Largest WebSocket message; more closes with 1009 (too_large)."`
 	MaxInflatedSize     Size     `key:"max_inflated_size" default:"1m" min:"256" max:"64m" doc:"Largest size a compressed body may grow to."`
 	CompressThreshold   Size     `key:"compress_threshold" default:"10k" min:"0" max:"16m" doc:"Bodies larger than this are sent compressed. 0: never."`
-	MaxConnections      int      `key:"max_connections" default:"0" min:"0" doc:"Device connections at a time; the next is closed (capacity). 0: what the limit of open files allows."`
+	MaxConnections      int      `key:"max_connections" default:"0" min:"0" doc:"Device connections at a time; the next is closed (capacity). 0: what the limit of open files allows, which also cuts down what is more."`
 	OutboundBytes       Size     `key:"outbound_bytes" default:"64k" min:"4k" max:"64m" doc:"What may wait for a slow device beyond its socket's buffer; more closes the connection (slow_bytes)."`
 	OutboundAge         Duration `key:"outbound_age" default:"2m" min:"1s" max:"1h" doc:"How long the oldest of it may wait (slow_age)."`
 	SendBuffer          Size     `key:"send_buffer" default:"32k" min:"0" max:"16m" doc:"Send buffer of a device's socket; it decides how soon a slow device is noticed. 0: the system decides."`
