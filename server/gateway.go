@@ -22,6 +22,7 @@ import (
 type gateways struct {
 	mu     sync.Mutex
 	open   map[*gateway]struct{}
+	full   bool // one was refused, and said so, since there was last room
 	closed bool
 }
 
@@ -34,6 +35,8 @@ func (g *gateways) accept(n *Node, nc net.Conn) {
 	w.stream.init(nc, w, &n.gatewayStreams)
 	g.mu.Lock()
 	full := g.closed || len(g.open) >= n.opt.Limits.GatewayConnections
+	first := full && !g.full
+	g.full = full
 	if !full {
 		if g.open == nil {
 			g.open = make(map[*gateway]struct{})
@@ -41,8 +44,10 @@ func (g *gateways) accept(n *Node, nc net.Conn) {
 		g.open[w] = struct{}{}
 	}
 	g.mu.Unlock()
-	if full {
+	if first {
 		n.log.Warn("gateway connection refused: too many", "remote", nc.RemoteAddr().String(), "limit", n.opt.Limits.GatewayConnections)
+	}
+	if full {
 		_ = nc.Close()
 		return
 	}
