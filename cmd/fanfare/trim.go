@@ -19,8 +19,9 @@ type trimmer struct {
 	cancel      context.CancelFunc
 	done        chan struct{}
 
-	last    int // connections at the last look
-	trimmed int // connections when memory was last given back
+	last    int  // connections at the last look
+	trimmed int  // connections when memory was last given back
+	due     bool // there were more or fewer since
 }
 
 func newTrimmer(connections func() int) *trimmer {
@@ -54,14 +55,15 @@ func (t *trimmer) stop(context.Context) error {
 	return nil
 }
 
-// look frees memory if the connections are about as many as at the last look and a
-// quarter more, or fewer, than when that was last done.
+// look frees memory if the connections are about as many as at the last look and have
+// been a quarter more, or fewer, than when that was last done.
 func (t *trimmer) look() {
 	now := t.connections()
 	steady := near(now, t.last, 50)
 	t.last = now
-	if steady && !near(now, t.trimmed, 4) {
-		t.trimmed = now
+	t.due = t.due || !near(now, t.trimmed, 4)
+	if steady && t.due {
+		t.trimmed, t.due = now, false
 		t.free()
 	}
 }

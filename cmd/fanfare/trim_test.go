@@ -37,6 +37,10 @@ func TestMemoryIsGivenBackAfterAWave(t *testing.T) {
 			{40000, 2, "it is over"},
 			{500, 2, "they leave"},
 			{500, 3, "they have left"},
+			{20000, 3, "a wave that breaks"},
+			{500, 3, "they left at once"},
+			{500, 4, "they have left"},
+			{500, 4, "nothing has changed"},
 		} {
 			look(step.connections)
 			if got := freed.Load(); got != step.freed {
