@@ -20,12 +20,21 @@ type rig struct {
 	pusher *client.Pusher
 }
 
+// start runs a rig that ends with the test. adjust may change the node's options.
 func start(t *testing.T, adjust ...func(*server.Options)) *rig {
+	t.Helper()
+	return startGuarded(t, nil, adjust...)
+}
+
+// startGuarded runs a rig whose API is open to the bearers of tokens only, if there
+// are any. The rig's own pusher has the first of them.
+func startGuarded(t *testing.T, tokens []string, adjust ...func(*server.Options)) *rig {
 	t.Helper()
 	n := servertest.Start(t, adjust...)
 	a, err := alloc.New(alloc.Options{
 		Listen: "127.0.0.1:0", Rate: -1, Members: cluster.Static{n.Node}, Ledger: n.Ledger, Snapshot: n.Metrics.Snapshot,
 		Gatherer: n.Registry, Metrics: n.Metrics, Ready: n.Ready, Compile: cluster.Compile, Logger: slog.New(slog.DiscardHandler),
+		Tokens: tokens, Version: "test",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +43,11 @@ func start(t *testing.T, adjust ...func(*server.Options)) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{Node: n, url: "http://" + a.Addr().String()}
-	if r.pusher, err = client.NewPusher(client.PusherOptions{URL: r.url}); err != nil {
+	o := client.PusherOptions{URL: r.url}
+	if len(tokens) > 0 {
+		o.Token = tokens[0]
+	}
+	if r.pusher, err = client.NewPusher(o); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
