@@ -210,14 +210,14 @@ func (n *Node) advertised(k kind, configured string) string {
 	}
 	host := bound.IP.String()
 	if bound.IP.IsUnspecified() {
-		host = hostAddress()
+		host = HostAddress()
 	}
 	return net.JoinHostPort(host, strconv.Itoa(bound.Port))
 }
 
-// hostAddress is the first address of this machine that is not loopback, as MPush
-// finds its own.
-func hostAddress() string {
+// HostAddress is the first IPv4 address of this machine that is not loopback, which
+// is how MPush finds its own, or 127.0.0.1 if there is none.
+func HostAddress() string {
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
 		return "127.0.0.1"

@@ -174,21 +174,7 @@ func (s *service) opsAddress() string {
 	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() {
 		return s.ops.Addr().String()
 	}
-	return net.JoinHostPort(ownAddress(), port)
-}
-
-// ownAddress is the first address under which other machines know this one.
-func ownAddress() string {
-	addresses, err := net.InterfaceAddrs()
-	if err != nil {
-		return loopback
-	}
-	for _, a := range addresses {
-		if ip, ok := a.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() && ip.IP.To4() != nil {
-			return ip.IP.String()
-		}
-	}
-	return loopback
+	return net.JoinHostPort(server.HostAddress(), port)
 }
 
 // explain words an address that is taken by its key, in one line.
