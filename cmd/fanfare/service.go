@@ -194,7 +194,7 @@ const demoWarning = `
   ***********************************************************************
   **  MPush's published demo key is in use. Everybody has its private  **
   **  half, so nothing that devices send is secret. For trials only.   **
-  **  Make your own with  openssl genrsa -out private.pem 1024         **
+  **  Make your own with  openssl genrsa -out private.pem 2048         **
   **  and set security.private_key_file to it.                         **
   ***********************************************************************
 

@@ -107,7 +107,7 @@ func (l *loader) checkKey(role Role) {
 	case s.PrivateKey.Empty() && s.PublicKey != "":
 		l.at(l.given("security.public_key"), "is given without a private key; set security.private_key_file")
 	case s.PrivateKey.Empty() && !s.DemoKey && role == RoleNode:
-		l.at("security.private_key_file", "is not set; make a key with: openssl genrsa -out private.pem 1024 (or set security.demo_key: true for a trial)")
+		l.at("security.private_key_file", "is not set; make a key with: openssl genrsa -out private.pem 2048 (or set security.demo_key: true for a trial)")
 	case !s.PrivateKey.Empty() && s.DemoKey:
 		l.at("security.demo_key", "is true, but there is a private key too; remove one of them")
 	default:
