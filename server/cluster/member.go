@@ -54,9 +54,10 @@ type Result struct {
 }
 
 // Tracker learns the progress of a push. Its methods are called from any
-// goroutine, do not block and do not call back into the node. Reached may be
-// called for stages as they happen; Done is called exactly once for each user
-// (or once for a broadcast) and is the last call for it.
+// goroutine, do not block and do not call back into the node. Done is called exactly
+// once for each user, or once for a broadcast. Reached is called for stages as they
+// happen; one that another goroutine overtook may come after Done and says nothing
+// that the result did not.
 type Tracker interface {
 	Reached(stage protocol.Stage, node string, at time.Time)
 	Done(Result)
