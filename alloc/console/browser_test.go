@@ -130,6 +130,24 @@ func TestDeviceIsKicked(t *testing.T) {
 	}
 }
 
+// TestSecondThought asks the same question again before the browser has told the
+// page that the first dialog is closed.
+func TestSecondThought(t *testing.T) {
+	s := newStandIn(t)
+	b := consoletest.Open(t, s.http.URL+"/html", consoletest.Desktop())
+	b.Live()
+	b.Become("grace", "")
+	b.Look("grace")
+	consoletest.Eval[chromedp.Void](b, `(kick => { kick.click(); document.querySelector("#confirm-no").click(); kick.click(); })(document.querySelector('[data-testid="user-kick"]'))`)
+	b.Confirm()
+	b.UntilText("#device-log", "Kicked: user grace")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Equal(s.kicks, []string{"grace web"}) {
+		t.Errorf("kicks %q", s.kicks)
+	}
+}
+
 func TestKickedDeviceLeavesByItself(t *testing.T) {
 	s := newStandIn(t)
 	b := consoletest.Open(t, s.http.URL+"/html", consoletest.Desktop())

@@ -12,6 +12,7 @@ import { setText } from './i18n.js';
 export function confirmAction(question) {
   const dialog = /** @type {HTMLDialogElement} */ (byId('confirm'));
   const input = /** @type {HTMLInputElement} */ (byId('confirm-input'));
+  dialog.onclose?.(); // that of the question before may still be on its way
   setText(byId('confirm-title'), question.title, question.params);
   setText(byId('confirm-text'), question.text, question.params);
   setText(byId('confirm-yes'), question.yes, question.params);
@@ -25,7 +26,9 @@ export function confirmAction(question) {
   dialog.returnValue = '';
   return new Promise((resolve) => {
     byId('confirm-no').onclick = () => dialog.close('');
-    dialog.onclose = () => resolve(dialog.returnValue === 'yes' ? { number: Number(input.value) || null } : null);
+    dialog.onclose = () => {
+      if (!dialog.open) resolve(dialog.returnValue === 'yes' ? { number: Number(input.value) || null } : null);
+    };
     dialog.showModal();
     byId('confirm-no').focus(); // Enter must not be the dangerous answer
   });
