@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -17,20 +18,22 @@ const (
 	maxDepth = 16        // levels of nesting; the deepest real one is 3
 )
 
-// readFile reads a file of at most limit bytes.
-func readFile(name string, limit int64) ([]byte, error) {
-	info, err := os.Stat(name)
+// readFile reads a file of at most limit bytes, and no more of one that claims to be
+// short and has no end.
+func readFile(name string, limit int64) (data []byte, err error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, cause(err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	info, err := file.Stat()
 	if err != nil {
 		return nil, cause(err)
 	}
 	if info.IsDir() {
 		return nil, errors.New("is a directory, not a file")
 	}
-	if info.Size() > limit {
-		return nil, fmt.Errorf("is larger than %v", Size(limit))
-	}
-	data, err := os.ReadFile(name)
-	if err != nil {
+	if data, err = io.ReadAll(io.LimitReader(file, limit+1)); err != nil {
 		return nil, cause(err)
 	}
 	if int64(len(data)) > limit {
