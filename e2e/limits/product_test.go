@@ -216,7 +216,9 @@ func opened(transport string) string {
 	return fmt.Sprintf(`fanfare_connections_opened_total{transport=%q}`, transport)
 }
 
-func open(transport string) string { return fmt.Sprintf(`fanfare_connections{transport=%q}`, transport) }
+func open(transport string) string {
+	return fmt.Sprintf(`fanfare_connections{transport=%q}`, transport)
+}
 
 // proc is the path of something the kernel says about the process.
 func (p *product) proc(name string) string {
