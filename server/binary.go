@@ -22,7 +22,7 @@ func (c *conn) refuseBytes(err error) {
 	}
 	var violation *wsError
 	if errors.As(err, &violation) {
-		c.ws.code = violation.Code
+		c.sayAtClose(violation.Code, "")
 		if violation.Code == wsCodeTooLarge {
 			reason = protocol.CloseTooLarge
 		}

@@ -13,20 +13,26 @@ const broadcastChunk = 1000
 
 // Broadcast implements [cluster.Member].
 func (n *Node) Broadcast(p *cluster.Push, t cluster.Tracker) {
+	if !n.begin() {
+		t.Done(cluster.Result{Node: n.opt.ID, Outcome: protocol.OutcomeOffline})
+		return
+	}
 	select {
 	case n.casts <- struct{}{}:
 	default:
+		n.tasks.Done()
 		t.Done(cluster.Result{Node: n.opt.ID, Outcome: protocol.OutcomeRejected})
 		return
 	}
 	n.metrics.BroadcastsRunning.Inc()
-	n.tasks.Go(func() {
+	go func() {
+		defer n.tasks.Done()
 		defer func() {
 			n.metrics.BroadcastsRunning.Dec()
 			<-n.casts
 		}()
 		n.broadcast(p, t)
-	})
+	}()
 }
 
 // broadcast writes to every bound connection that the filters match. The fanout

@@ -73,8 +73,11 @@ func newConn(n *Node, nc net.Conn, t protocol.Transport, id uint64) *conn {
 	return c
 }
 
-// receive implements receiver.
+// receive implements receiver. What comes behind a farewell asks for nothing any more.
 func (c *conn) receive(data []byte) bool {
+	if c.isClosed() {
+		return false
+	}
 	if !c.sniffed {
 		c.sniffed = true
 		if c.sniff(data) {
@@ -125,8 +128,10 @@ func (c *conn) touch() { c.lastRead.Store(time.Now().UnixMilli()) }
 // It closes the connection when the pool is full.
 func (c *conn) later(p *pool, lane uint64, job func()) verdict {
 	c.pending = bytes.Clone(c.pending)
+	c.hold()
 	if !p.submit(lane, job) {
 		c.close(protocol.CloseOverload, false)
+		c.drop()
 		return stop
 	}
 	return paused
@@ -134,19 +139,12 @@ func (c *conn) later(p *pool, lane uint64, job func()) verdict {
 
 // resume goes on after a pause: first with what had arrived already.
 func (c *conn) resume() {
+	defer c.drop()
 	rest := c.pending
 	c.pending = nil
-	if c.isClosed() {
-		c.drop()
-		return
+	if !c.isClosed() && (len(rest) == 0 || c.receive(rest)) {
+		c.read()
 	}
-	if len(rest) > 0 && !c.receive(rest) {
-		if c.isClosed() {
-			c.drop()
-		}
-		return
-	}
-	c.read()
 }
 
 // ended implements receiver.
@@ -179,6 +177,8 @@ func (c *conn) close(reason protocol.CloseReason, farewell bool) {
 		farewell = c.sendCloseLocked(reason)
 	}
 	c.end = reason
+	c.node.tasks.Add(1) // whoever closes, Stop waits for it as it did for the open connection
+	defer c.node.tasks.Done()
 	acks := c.acks
 	c.acks, c.awaited = nil, 0
 	c.countLocked()

@@ -162,6 +162,7 @@ func (x *exchange) save() {
 	if !ok {
 		x.count(exporter.HandshakeOverload)
 		x.c.close(protocol.CloseOverload, false)
+		x.c.resume()
 	}
 }
 

@@ -46,6 +46,7 @@ type Node struct {
 	state    nodeState
 	drain    int           // connections per second
 	quit     chan struct{} // closed by Stop
+	ended    chan struct{} // closed when nothing runs any more
 	services sync.WaitGroup
 }
 
@@ -73,7 +74,7 @@ func New(opt Options) (*Node, error) {
 	n := &Node{
 		opt: opt, log: opt.Logger.With("node", opt.ID), metrics: opt.Metrics, hub: newHub(), since: time.Now().UTC(),
 		wsPolicy: wsPolicy{Path: opt.WebSocketPath, Origins: opt.AllowedOrigins},
-		casts:    make(chan struct{}, opt.Limits.Broadcasts), quit: make(chan struct{}),
+		casts:    make(chan struct{}, opt.Limits.Broadcasts), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
 	n.deviceStreams = streamEnv{tasks: &n.tasks, limit: opt.Limits.OutboundBytes, total: &n.outbound}
 	n.gatewayStreams = streamEnv{tasks: &n.tasks, limit: gatewayOutbound, total: &n.outbound}
@@ -116,31 +117,20 @@ func (n *Node) Stop(ctx context.Context) error {
 	n.state = stopped
 	if first {
 		close(n.quit)
+		go n.end()
 	}
 	n.mu.Unlock()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if first {
-			n.end()
-		}
-		n.services.Wait()
-		n.tasks.Wait()
-	}()
 	select {
-	case <-done:
+	case <-n.ended:
+		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("node %s is still busy: %w", n.opt.ID, context.Cause(ctx))
 	}
-	if first {
-		n.rsa.stop()
-		n.store.stop()
-	}
-	return nil
 }
 
-// end closes everything that is open.
+// end closes everything that is open and waits until nothing runs any more.
 func (n *Node) end() {
+	defer close(n.ended)
 	n.closeListeners()
 	n.services.Wait()
 	n.gateways.closeAll()
@@ -151,6 +141,22 @@ func (n *Node) end() {
 			c.close(protocol.CloseShutdown, false)
 		}
 	}
+	n.tasks.Wait()
+	n.rsa.stop()
+	n.store.stop()
+	n.measure(&slowCounts{})
+}
+
+// begin starts a task that nothing else keeps Stop from overtaking; false once the
+// node is stopping. The caller calls tasks.Done.
+func (n *Node) begin() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.state == stopped {
+		return false
+	}
+	n.tasks.Add(1)
+	return true
 }
 
 // Ready tells why the node takes no devices, nil if it does.

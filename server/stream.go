@@ -39,10 +39,12 @@ type stream struct {
 	owner receiver
 	env   *streamEnv
 
-	mu     sync.Mutex
-	back   *backlog // nil: nothing waits
-	closed bool
-	linger bool // closed, but the reader still discards what the peer sends until it has read the farewell
+	mu      sync.Mutex
+	back    *backlog // nil: nothing waits
+	closed  bool
+	linger  bool // closed, but who holds it last discards what the peer sends until it has read the farewell
+	whole   bool // a frame that was let through is written in pieces
+	holders int8 // the readers, and the requests that paused one and will end in drop
 }
 
 // streamEnv is what streams of one kind share.
@@ -89,10 +91,32 @@ func (s *stream) write(b []byte) (flushed bool, err error) {
 	if s.tls == nil {
 		return s.writeRaw(b)
 	}
-	if _, err := s.tls.Write(b); err != nil {
+	if err := s.letThrough(len(b)); err != nil {
 		return false, err
 	}
-	return s.settle(nil), nil
+	_, err = s.tls.Write(b) // a record, and so a raw write, for each kilobyte of it
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.whole = false
+	return err == nil && s.back == nil, err
+}
+
+// letThrough applies the bound to a frame of n bytes that will come in several raw
+// writes, which are then not refused one by one.
+func (s *stream) letThrough(n int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.overfull(n) {
+		return errSlow
+	}
+	s.whole = true
+	return nil
+}
+
+// overfull reports whether n more bytes are too many; the caller holds mu. Through an
+// empty queue goes a frame of any length.
+func (s *stream) overfull(n int) bool {
+	return s.back != nil && len(s.back.buf)-s.back.off+n > s.env.limit
 }
 
 // settle lets done hear when all that was written so far has left. It returns true,
@@ -103,19 +127,19 @@ func (s *stream) settle(done completion) (flushed bool) {
 	if s.back == nil {
 		return true
 	}
-	if done != nil {
-		s.back.marks[len(s.back.marks)-1].done = done
-	}
+	s.back.marks[len(s.back.marks)-1].done = done
 	return false
 }
 
 func (s *stream) writeRaw(b []byte) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	switch {
+	case s.closed:
 		return false, errClosed
-	}
-	if s.back == nil {
+	case !s.whole && s.overfull(len(b)):
+		return false, errSlow
+	case s.back == nil:
 		n, err := tryWrite(s.raw, b)
 		if err != nil && err != errAgain {
 			return false, err
@@ -125,8 +149,6 @@ func (s *stream) writeRaw(b []byte) (bool, error) {
 		}
 		s.back = &backlog{}
 		b = b[n:]
-	} else if len(s.back.buf)-s.back.off+len(b) > s.env.limit {
-		return false, errSlow
 	}
 	s.back.add(b, time.Now())
 	s.env.total.Add(int64(len(b)))
@@ -250,14 +272,18 @@ func (s *stream) waiting() (bytes int, since time.Time) {
 const farewellTime = time.Second
 
 // shut closes the stream once. With farewell, what was just written is let through:
-// sending ends now, and the reader (or drop, if none is running) discards what still
-// comes until the peer closes or farewellTime has passed. What waits is abandoned.
+// sending ends now, and who holds the stream last discards what still comes until the
+// peer closes or farewellTime has passed; if nobody holds it the peer is gone already.
+// What waits is abandoned.
 func (s *stream) shut(farewell bool) {
+	if farewell && s.tls != nil {
+		_ = s.tls.CloseWrite() // fails without a handshake, and then there was no last word
+	}
 	s.mu.Lock()
 	back := s.back
 	half, ok := s.nc.(interface{ CloseWrite() error })
 	s.closed, s.back = true, nil
-	s.linger = farewell && ok && back == nil
+	s.linger = farewell && ok && back == nil && s.holders > 0
 	if back != nil {
 		s.env.total.Add(-int64(len(back.buf) - back.off))
 	}
@@ -279,9 +305,25 @@ func (s *stream) shut(farewell bool) {
 	}
 }
 
-// drop finishes a shut stream that was paused, so that no reader will.
+// hold promises that drop or letGo will be called.
+func (s *stream) hold() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holders++
+}
+
+// letGo takes hold back. After the last one the caller has to discard what a shut
+// stream still gets, if that is what it returns.
+func (s *stream) letGo() (discard bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holders--
+	return s.linger && s.holders == 0
+}
+
+// drop is letGo for a pool's job, which must not wait.
 func (s *stream) drop() {
-	if s.lingering() {
+	if s.letGo() {
 		s.env.tasks.Go(s.discard)
 	}
 }

@@ -16,6 +16,7 @@ var readBuffers = sync.Pool{New: func() any { return new([readChunk]byte) }}
 // grown stack of a handshake behind. It is not WaitGroup.Go because that keeps two
 // closures for as long as the goroutine runs.
 func (s *stream) read() {
+	s.hold()
 	s.env.tasks.Add(1)
 	go s.readLoop()
 }
@@ -31,7 +32,7 @@ func (s *stream) readLoop() {
 	} else {
 		err = s.readBlocking()
 	}
-	if s.lingering() {
+	if s.letGo() {
 		s.discard()
 		return
 	}
@@ -57,12 +58,6 @@ func (s *stream) readBlocking() error {
 			return err
 		}
 	}
-}
-
-func (s *stream) lingering() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.linger
 }
 
 // discard reads on after a farewell, so that the peer's bytes do not reset the

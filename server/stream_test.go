@@ -204,6 +204,7 @@ func TestStreamFarewellReachesAPeerThatKeepsSending(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, false, 1<<10)
 	p.log.stop = true // the first bytes pause the reading
+	p.hold()
 	for range 100 {
 		if _, err := p.peer.Write(make([]byte, 1000)); err != nil {
 			t.Fatal(err)
@@ -275,5 +276,30 @@ func TestWriteAllocatesNothing(t *testing.T) {
 	frame := make([]byte, 113)
 	if n := testing.AllocsPerRun(1000, func() { _, _ = p.write(frame) }); n > 0.1 {
 		t.Errorf("%v allocations for a write", n)
+	}
+}
+
+// Nobody reads any more when the peer has closed; a farewell must not leave the socket
+// open for ever then.
+func TestStreamFarewellWithoutAReaderClosesTheSocket(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(p *pair){
+		"peer closed":     func(p *pair) { _ = p.peer.Close(); <-p.log.end },
+		"reading stopped": func(p *pair) { p.log.stop = true; _, _ = p.peer.Write([]byte("x")); p.wg.Wait() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPair(t, false, 1<<10)
+			end(p)
+			p.shut(true)
+			for deadline := time.Now().Add(5 * farewellTime); ; time.Sleep(10 * time.Millisecond) {
+				if err := p.nc.SetReadDeadline(time.Time{}); errors.Is(err, net.ErrClosed) {
+					return
+				}
+				if time.Now().After(deadline) {
+					t.Fatal("the socket is still open")
+				}
+			}
+		})
 	}
 }

@@ -22,7 +22,7 @@ func (n *Node) sweep() {
 		case <-n.quit:
 			return
 		case now := <-tick.C:
-			var slow [exporter.NumSlowOver]int
+			var slow slowCounts
 			for shard := range hubShards {
 				conns = n.hub.open(shard, conns[:0])
 				for _, c := range conns {
@@ -30,12 +30,20 @@ func (n *Node) sweep() {
 				}
 				clear(conns)
 			}
-			for over, count := range slow {
-				n.metrics.SlowConnections(exporter.SlowOver(over)).Set(float64(count))
-			}
-			n.metrics.OutboundQueueBytes.Set(float64(n.outbound.Load()))
+			n.measure(&slow)
 		}
 	}
+}
+
+// slowCounts are the connections whose oldest waiting bytes are older than [slowOver].
+type slowCounts [exporter.NumSlowOver]int
+
+// measure sets the gauges that a sweep knows the values of.
+func (n *Node) measure(slow *slowCounts) {
+	for over, count := range slow {
+		n.metrics.SlowConnections(exporter.SlowOver(over)).Set(float64(count))
+	}
+	n.metrics.OutboundQueueBytes.Set(float64(n.outbound.Load()))
 }
 
 // slowOver are the ages that fanfare_slow_connections counts from.
@@ -44,7 +52,7 @@ var slowOver = [exporter.NumSlowOver]time.Duration{
 }
 
 // check closes the connection if one of its times is up.
-func (c *conn) check(now time.Time, slow *[exporter.NumSlowOver]int) {
+func (c *conn) check(now time.Time, slow *slowCounts) {
 	if waiting, since := c.waiting(); waiting > 0 {
 		age := now.Sub(since)
 		for over, limit := range slowOver {

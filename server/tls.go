@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/tls"
 	"net"
+	"time"
 
 	"github.com/fanfare-push/fanfare/protocol"
 )
@@ -45,7 +46,9 @@ type tlsPipe struct {
 func (p *tlsPipe) Read(b []byte) (int, error) {
 	if len(p.first) > 0 {
 		n := copy(b, p.first)
-		p.first = p.first[n:]
+		if p.first = p.first[n:]; len(p.first) == 0 {
+			p.first = nil // the rest of it would be kept for as long as the connection
+		}
 		return n, nil
 	}
 	return p.Conn.Read(b)
@@ -58,3 +61,7 @@ func (p *tlsPipe) Write(b []byte) (int, error) {
 	}
 	return len(b), nil
 }
+
+// SetWriteDeadline implements net.Conn. Writes wait for nobody, and those of the stream
+// behind them are not to fail from the deadlines with which TLS surrounds its last word.
+func (p *tlsPipe) SetWriteDeadline(time.Time) error { return nil }

@@ -13,12 +13,19 @@ type wsConn struct {
 	upgrade  wsUpgrade
 	dec      wsDecoder
 	upgraded bool   // frames flow; guarded by conn.mu for writing and by the inbound side
-	code     uint16 // close code that a violation asks for, or that the peer sent, instead of the reason's own
-	text     string // the reason text of the peer's close frame
+	code     uint16 // close code that a violation asks for, or that the peer sent, instead of the reason's own; guarded by conn.mu
+	text     string // the reason text of the peer's close frame; guarded by conn.mu
 }
 
 // framed reports whether a close frame can be sent; the caller holds conn.mu.
 func (w *wsConn) framed() bool { return w.upgraded }
+
+// sayAtClose sets the code and text of the close frame that will be sent.
+func (c *conn) sayAtClose(code uint16, text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ws.code, c.ws.text = code, text
+}
 
 // sendCloseLocked sends the close frame for a reason, unless the peer hung up
 // without one. It reports whether there is a last word to be let through; the caller
@@ -99,7 +106,7 @@ func (c *conn) cutFrame(data []byte) (p protocol.Packet, rest []byte, ok bool, e
 		case wsText:
 			return c.parseText(m.Payload, data)
 		case wsBinary:
-			c.ws.code = 1000
+			c.sayAtClose(1000, "")
 			return p, nil, false, protocol.ErrNotJSON
 		case wsClose:
 			return p, nil, false, c.answerClose(m.Payload)
@@ -126,7 +133,7 @@ func (c *conn) parseText(text, rest []byte) (protocol.Packet, []byte, bool, erro
 		c.broke(&p)
 		return p, nil, false, err
 	case err != nil:
-		c.ws.code = 1000
+		c.sayAtClose(1000, "")
 		return p, nil, false, err
 	}
 	return p, rest, true, nil
@@ -141,7 +148,7 @@ func (c *conn) answerClose(payload []byte) error {
 	if code == wsCodeNoStatus {
 		code = 1000
 	}
-	c.ws.code, c.ws.text = code, text
+	c.sayAtClose(code, text)
 	c.close(protocol.ClosePeer, true)
 	return errGoodbye
 }

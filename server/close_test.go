@@ -1,0 +1,104 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/fanfare-push/fanfare/protocol"
+	"github.com/fanfare-push/fanfare/server/cluster"
+	"github.com/fanfare-push/fanfare/server/servertest"
+)
+
+// The node closes a WebSocket in the very moment in which the page does, with a
+// message unfinished, so that it takes the node a while to come to the page's close.
+func TestBothSidesCloseAWebSocket(t *testing.T) {
+	t.Parallel()
+	n := servertest.Start(t)
+	unfinished := append(masked(0x01, nil), bytes.Repeat(masked(0x00, nil), 1000)...)
+	for i := range 100 {
+		nc := dialRaw(t, n.Addr("websocket").String())
+		user := fmt.Sprint("user-", i)
+		if _, err := nc.Write(slices.Concat([]byte("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"),
+			masked(0x81, []byte(`{"cmd":2,"sessionId":1,"body":{"deviceId":"d"}}`)),
+			masked(0x81, []byte(`{"cmd":5,"sessionId":2,"body":{"userId":"`+user+`"}}`)))); err != nil {
+			t.Fatal(err)
+		}
+		servertest.Eventually(t, "bound", func() bool { return len(n.Devices(user)) == 1 })
+		if _, err := nc.Write(append(bytes.Clone(unfinished), masked(0x88, []byte("\x10\xe1bye"))...)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(i) * 20 * time.Microsecond)
+		n.Kick(user)
+		readEnd(t, nc)
+	}
+	servertest.Eventually(t, "all closed", func() bool { return testutil.ToFloat64(n.Metrics.Connections(protocol.WS)) == 0 })
+}
+
+// masked is a page's frame; the key of its mask is zero.
+func masked(first byte, payload []byte) []byte {
+	return slices.Concat([]byte{first, 0x80 | byte(len(payload)), 0, 0, 0, 0}, payload)
+}
+
+// openFiles is how many files the process has open; 0 where that cannot be known.
+func openFiles(t *testing.T) int {
+	t.Helper()
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return len(files)
+}
+
+// A device that hangs up on KICK leaves no socket behind.
+func TestKickedDevicesLeaveNoFiles(t *testing.T) {
+	n := servertest.Start(t)
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	before := openFiles(t)
+	for i := range 200 {
+		user := fmt.Sprint("user-", i)
+		c := n.Dial(t, "dev", user)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			_, _ = c.Receive(ctx)
+			_ = c.Close()
+		}()
+		n.Kick(user)
+		<-done
+	}
+	servertest.Eventually(t, "all files closed", func() bool { return openFiles(t) <= before+2 })
+}
+
+// A node that is stopping still ends every broadcast.
+func TestBroadcastsWhileTheNodeStops(t *testing.T) {
+	t.Parallel()
+	for range 50 {
+		n := servertest.Start(t)
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				for range 200 {
+					done := n.Send(t, cluster.Push{ID: ulid.Make().String(), Content: []byte("x")}, "")
+					if r := servertest.Outcome(t, done); r.Outcome != protocol.OutcomeOffline {
+						t.Errorf("outcome %s", r.Outcome)
+					}
+				}
+			})
+		}
+		stopNode(t, n)
+		wg.Wait()
+	}
+}
