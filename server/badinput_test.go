@@ -76,6 +76,19 @@ func body(m protocol.Message) []byte {
 	return b
 }
 
+// packed is a frame with a compressed body.
+func packed(t *testing.T, cmd protocol.Command, m protocol.Message) []byte {
+	t.Helper()
+	b, err := protocol.Deflate(nil, body(m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return frame(cmd, protocol.FlagCompress, b)
+}
+
+// long900k is a text that inflates within the limit.
+var long900k = strings.Repeat("x", 900_000)
+
 func zipBomb(t *testing.T) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -120,6 +133,9 @@ func TestBadBytesOnTheDevicePort(t *testing.T) {
 		"bind without handshake":        {frame(protocol.CmdBind, 0, body(&protocol.Bind{UserID: "u"})), protocol.CloseBadRequest, protocol.CodeNone},
 		"bind of nobody":                {append(bytes.Clone(hello), frame(protocol.CmdBind, 0, body(&protocol.Bind{}))...), protocol.CloseBadRequest, protocol.CodeNone},
 		"user id of 300 bytes":          {append(bytes.Clone(hello), frame(protocol.CmdBind, 0, body(&protocol.Bind{UserID: strings.Repeat("u", 300)}))...), protocol.CloseBadRequest, protocol.CodeNone},
+		"device id of 900 kB":           {packed(t, protocol.CmdHandshake, &protocol.Handshake{DeviceID: long900k, IV: make([]byte, 16), ClientKey: make([]byte, 16)}), protocol.CloseBadRequest, protocol.CodeNone},
+		"os version of 900 kB":          {packed(t, protocol.CmdHandshake, &protocol.Handshake{DeviceID: "d", OSVersion: long900k, IV: make([]byte, 16), ClientKey: make([]byte, 16)}), protocol.CloseBadRequest, protocol.CodeNone},
+		"tags of 900 kB":                {append(bytes.Clone(hello), packed(t, protocol.CmdBind, &protocol.Bind{UserID: "u", Tags: long900k})...), protocol.CloseBadRequest, protocol.CodeNone},
 		"zip bomb":                      {frame(protocol.CmdPush, protocol.FlagCompress, zipBomb(t)), protocol.CloseBadBody, protocol.CodeDispatchError},
 		"not zipped at all":             {frame(protocol.CmdPush, protocol.FlagCompress, []byte("plain")), protocol.CloseBadBody, protocol.CodeDispatchError},
 		"JSON flag on TCP":              {frame(protocol.CmdBind, protocol.FlagJSONBody, []byte(`{"userId":"u"}`)), protocol.CloseBadBody, protocol.CodeDispatchError},

@@ -40,6 +40,9 @@ func (c *conn) onUnbind(p *protocol.Packet) verdict {
 	})
 }
 
+// maxTagsBytes bounds the tags of a connection, which are kept with it.
+const maxTagsBytes = 8 << 10
+
 // bindRequest decodes and checks BIND and UNBIND. On false it was answered.
 func (c *conn) bindRequest(p *protocol.Packet) (m protocol.Bind, ok bool) {
 	clear := c.ws == nil && p.Flags&protocol.FlagCrypto == 0
@@ -52,7 +55,7 @@ func (c *conn) bindRequest(p *protocol.Packet) (m protocol.Bind, ok bool) {
 	known := c.device != nil
 	c.mu.Unlock()
 	switch {
-	case m.UserID == "" || len(m.UserID) > c.node.opt.Limits.UserBytes || known && clear && c.node.opt.RequireEncryption:
+	case m.UserID == "" || len(m.UserID) > c.node.opt.Limits.UserBytes || len(m.Tags) > maxTagsBytes || known && clear && c.node.opt.RequireEncryption:
 		c.fail(p, protocol.CodeNone, protocol.ReasonInvalidParam, protocol.CloseBadRequest)
 		return m, false
 	case !known:
@@ -64,6 +67,9 @@ func (c *conn) bindRequest(p *protocol.Packet) (m protocol.Bind, ok bool) {
 
 // bindUser does the part of BIND that asks the validator and the store.
 func (c *conn) bindUser(p *protocol.Packet, m protocol.Bind) {
+	if c.isClosed() {
+		return // its route would take the place of the connection that came after it
+	}
 	if validate := c.node.opt.Validate; validate != nil && !validate(m.UserID, m.Data) {
 		c.fail(p, protocol.CodeNone, protocol.ReasonBindFailed, protocol.CloseBindRefused)
 		return
@@ -81,14 +87,15 @@ func (c *conn) bindUser(p *protocol.Packet, m protocol.Bind) {
 			return
 		}
 	}
-	if err := c.register(m); err != nil {
+	class, err := c.register(m)
+	if err != nil {
 		c.node.log.Error("binding failed, the device is told to try again", "err", err, "conn", c.name(), "user", m.UserID)
 		c.fail(p, protocol.CodeNone, protocol.ReasonBindFailed, protocol.CloseInternal)
 		return
 	}
 	replaced, bound := c.enter(m, p.SessionID)
 	if !bound {
-		c.unregister(m.UserID)
+		c.unregister(m.UserID, class)
 		return
 	}
 	if replaced != nil {
@@ -143,24 +150,26 @@ func (c *conn) enter(m protocol.Bind, session int32) (replaced *conn, bound bool
 
 // leave unbinds the connection, waiting for the store.
 func (c *conn) leave() {
-	if user, ok := c.forgetUser(); ok {
-		c.unregister(user)
+	if user, class := c.forgetUser(); user != "" {
+		c.unregister(user, class)
 	}
 }
 
 // forgetUser makes the connection invisible to pushes. Whoever clears conn.user
-// accounts for it.
-func (c *conn) forgetUser() (user string, ok bool) {
+// accounts for it. The class is that of the device that was bound: another one may be
+// shaking hands. user is empty if nobody was bound.
+func (c *conn) forgetUser() (user string, class protocol.ClientType) {
 	c.mu.Lock()
 	user, device := c.user, c.device
 	c.user, c.tags = "", ""
 	c.mu.Unlock()
 	if user == "" {
-		return "", false
+		return "", class
 	}
+	class = device.class()
 	c.node.hub.unbind(user, c)
-	c.node.metrics.Bound(device.class()).Dec()
-	return user, true
+	c.node.metrics.Bound(class).Dec()
+	return user, class
 }
 
 // displaced is called when another connection of the same class took the user. The
@@ -176,31 +185,29 @@ func (c *conn) displaced(user string) {
 	})
 }
 
-// register writes the route of a user to this connection. The caller runs in the
-// user's lane of the store pool.
-func (c *conn) register(m protocol.Bind) error {
+// register writes the route of a user to this connection and returns its class. The
+// caller runs in the user's lane of the store pool.
+func (c *conn) register(m protocol.Bind) (class protocol.ClientType, err error) {
 	c.mu.Lock()
 	d := c.device
 	c.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	defer c.node.timeStore(exporter.StorePutRoute)()
-	_, _, err := c.node.opt.Store.PutRoute(ctx, m.UserID, store.Route{
+	class = d.class()
+	_, _, err = c.node.opt.Store.PutRoute(ctx, m.UserID, store.Route{
 		Node: c.node.opt.ID, Connection: c.name(), DeviceID: d.id, OSName: d.osName.Value(), OSVersion: d.osVersion.Value(),
-		ClientVersion: d.clientVersion.Value(), ClientType: d.class(), Since: time.Now(), Online: true,
+		ClientVersion: d.clientVersion.Value(), ClientType: class, Since: time.Now(), Online: true,
 	})
-	return err
+	return class, err
 }
 
 // unregister takes the route back if this connection still owns it.
-func (c *conn) unregister(user string) {
-	c.mu.Lock()
-	d := c.device
-	c.mu.Unlock()
+func (c *conn) unregister(user string, class protocol.ClientType) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	defer c.node.timeStore(exporter.StoreDropRoute)()
-	if _, err := c.node.opt.Store.DropRoute(ctx, user, d.class(), c.name()); err != nil {
+	if _, err := c.node.opt.Store.DropRoute(ctx, user, class, c.name()); err != nil {
 		c.node.log.Warn("route was not taken back, the sweep will find it", "err", err, "conn", c.name(), "user", user)
 	}
 }

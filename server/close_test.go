@@ -102,3 +102,22 @@ func TestBroadcastsWhileTheNodeStops(t *testing.T) {
 		wg.Wait()
 	}
 }
+
+// What a device still says after it was kicked asks for nothing: a BIND would take the
+// route of the connection that came after it.
+func TestKickedDeviceBindsNoMore(t *testing.T) {
+	t.Parallel()
+	n := servertest.Start(t)
+	kicked := device(t, n, "dev-1", "android", "alice")
+	n.Kick("alice")
+	kicked.next() // KICK
+	device(t, n, "dev-2", "android", "alice")
+	want := onlyRoute(t, n, "alice")
+	kicked.send(raw(5, 1, 3, kicked.seal.AppendEncrypt(nil, bindBody("alice", "", ""))))
+	for range 30 {
+		time.Sleep(10 * time.Millisecond)
+		if got := onlyRoute(t, n, "alice"); got != want {
+			t.Fatalf("the route is %+v, want that of the second connection: %+v", got, want)
+		}
+	}
+}

@@ -184,13 +184,13 @@ func (c *conn) close(reason protocol.CloseReason, farewell bool) {
 	c.countLocked()
 	transport := c.transport
 	c.mu.Unlock()
-	user, bound := c.forgetUser()
+	user, class := c.forgetUser()
 
 	c.node.hub.remove(c)
 	c.node.metrics.Connections(transport).Dec()
 	c.node.metrics.Closed(transport, reason).Inc()
-	if bound {
-		c.node.background(c.id, func() { c.unregister(user) })
+	if user != "" {
+		c.node.background(c.id, func() { c.unregister(user, class) })
 	}
 	c.shut(farewell)
 	for d := acks; d != nil; {

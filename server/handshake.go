@@ -62,7 +62,7 @@ func (x *exchange) plain() verdict {
 		x.count(exporter.HandshakeFailed)
 		return x.c.broke(&x.p)
 	}
-	if x.m.DeviceID == "" {
+	if !x.named() {
 		x.count(exporter.HandshakeRefused)
 		return x.c.fail(&x.p, protocol.CodeNone, protocol.ReasonParamInvalid, protocol.CloseBadRequest)
 	}
@@ -104,12 +104,21 @@ func (x *exchange) decrypt() bool {
 
 // check applies MPush's rules to the fields, in its order.
 func (x *exchange) check() bool {
-	if x.m.DeviceID == "" || len(x.m.IV) != protocol.KeySize || len(x.m.ClientKey) != protocol.KeySize {
+	if !x.named() || len(x.m.IV) != protocol.KeySize || len(x.m.ClientKey) != protocol.KeySize {
 		x.count(exporter.HandshakeRefused)
 		x.c.fail(&x.p, protocol.CodeNone, protocol.ReasonParamInvalid, protocol.CloseBadRequest)
 		return false
 	}
 	return !x.repeated()
+}
+
+// maxDeviceBytes bounds what a device says of itself, all names together: it is kept
+// with the connection, the session and the route. MPush keeps whatever comes.
+const maxDeviceBytes = 1 << 10
+
+// named reports whether the device names itself, within the bound.
+func (x *exchange) named() bool {
+	return x.m.DeviceID != "" && len(x.m.DeviceID)+len(x.m.OSName)+len(x.m.OSVersion)+len(x.m.ClientVersion) <= maxDeviceBytes
 }
 
 // repeated refuses the device that this connection already belongs to.
