@@ -157,8 +157,9 @@ func TestDeepJSONToTheAPI(t *testing.T) {
 	p.works(t)
 }
 
-// TestDeepConditions are within the length that is allowed.
-func TestDeepConditions(t *testing.T) {
+// TestHarmfulConditions are within the length that is allowed, nested as deep as that
+// goes, or would take all memory or all time.
+func TestHarmfulConditions(t *testing.T) {
 	t.Parallel()
 	p := startProduct(t, 0)
 	alice := p.connect(t, "alice")
@@ -168,6 +169,9 @@ func TestDeepConditions(t *testing.T) {
 		strings.Repeat("a[", 2000), "1" + strings.Repeat("+1", 2000), nested("{a:", "1", "}", 1000), strings.Repeat("()=>", 1000) + "1",
 		nested("(function(){return ", "1", "})()", 130), "/" + nested("(", "a", ")*", 1000) + "/.test('aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab')",
 		"`" + nested("${`", "1", "`}", 500) + "`", strings.Repeat("-", 4000) + "1",
+		"new Uint8Array(1099511627776).length>0", "new Float64Array(500000000).fill(1)[0]==1", "Array.from({length:100000000}).length>0",
+		"(2n**10000000000n)>0n", "[].constructor(4294967295).fill(1).length>0", "while(true){}", "(function(){var a=[1];for(;;)a=a.concat(a)})()",
+		"false//# sourceMappingURL=/dev/zero", "false\\n//# sourceMappingURL=/dev/zero",
 	} {
 		body := `{"broadcast":true,"content":"x","condition":"` + condition + `","wait":"20s"}`
 		if code, text, err := fetch(t, http.MethodPost, "http://"+p.alloc+"/api/v1/push", body); err != nil || code != http.StatusOK && code != http.StatusBadRequest {
