@@ -19,9 +19,9 @@ type conn struct {
 	stream
 	node   *Node
 	id     uint64
-	opened int64 // Unix milliseconds
+	opened int64 // milliseconds on the node's clock
 
-	lastRead atomic.Int64 // Unix milliseconds of the last whole packet
+	lastRead atomic.Int64 // when the last whole packet came, on the node's clock
 
 	// Owned by whoever drives the inbound side: the reader, or a pool's job while
 	// the connection is paused.
@@ -64,7 +64,7 @@ func (d *device) class() protocol.ClientType { return protocol.ClientTypeOf(d.os
 const initialHeartbeat = 10 * time.Second
 
 func newConn(n *Node, nc net.Conn, t protocol.Transport, id uint64) *conn {
-	c := &conn{node: n, id: id, opened: time.Now().UnixMilli(), transport: t}
+	c := &conn{node: n, id: id, opened: n.clock().Milliseconds(), transport: t}
 	if t == protocol.WS {
 		c.ws = new(wsConn)
 	}
@@ -122,7 +122,7 @@ func (c *conn) pass(data []byte, cut func([]byte) (protocol.Packet, []byte, bool
 	return true
 }
 
-func (c *conn) touch() { c.lastRead.Store(time.Now().UnixMilli()) }
+func (c *conn) touch() { c.lastRead.Store(c.node.clock().Milliseconds()) }
 
 // later runs job in the pool while the connection is paused; job must end in resume.
 // It closes the connection when the pool is full.
@@ -200,7 +200,7 @@ func (c *conn) close(reason protocol.CloseReason, farewell bool) {
 	}
 	c.node.log.Debug("connection closed", "conn", c.name(), "remote", c.nc.RemoteAddr().String(),
 		"transport", transport.String(), "reason", reason.String(), "user", user,
-		"lasted", time.Since(time.UnixMilli(c.opened)))
+		"lasted", c.node.clock()-milliseconds(c.opened))
 }
 
 // countLocked counts the connection as opened once its transport is known.

@@ -27,7 +27,8 @@ type Node struct {
 	metrics  *exporter.Metrics
 	hub      *hub
 	wsPolicy wsPolicy
-	since    time.Time
+	since    time.Time // as operators see it
+	born     time.Time // zero of clock
 
 	listeners []*listener
 	capacity  int // device connections
@@ -72,7 +73,7 @@ func New(opt Options) (*Node, error) {
 		opt.ID = "node-" + hex.EncodeToString(random[4:])
 	}
 	n := &Node{
-		opt: opt, log: opt.Logger.With("node", opt.ID), metrics: opt.Metrics, hub: newHub(), since: time.Now().UTC(),
+		opt: opt, log: opt.Logger.With("node", opt.ID), metrics: opt.Metrics, hub: newHub(), since: time.Now().UTC(), born: time.Now(),
 		wsPolicy: wsPolicy{Path: opt.WebSocketPath, Origins: opt.AllowedOrigins},
 		casts:    make(chan struct{}, opt.Limits.Broadcasts), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
@@ -315,6 +316,12 @@ func (n *Node) timeStore(op exporter.StoreOperation) func() {
 	start := time.Now()
 	return func() { n.metrics.StoreDuration(op, exporter.ResultOK).Observe(time.Since(start).Seconds()) }
 }
+
+// clock is the time since the node was made. Setting the system's clock does not move
+// it, or all connections would seem silent for as long as it was moved.
+func (n *Node) clock() time.Duration { return time.Since(n.born) }
+
+func milliseconds(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
 
 // connName is a connection id as it is shown and stored.
 func connName(id uint64) string {

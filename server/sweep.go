@@ -65,7 +65,7 @@ func (c *conn) check(now time.Time, slow *slowCounts) {
 			return
 		}
 	}
-	if reason := c.silent(now); reason != protocol.CloseUnknown {
+	if reason := c.silent(c.node.clock()); reason != protocol.CloseUnknown {
 		c.close(reason, false)
 	}
 }
@@ -73,14 +73,14 @@ func (c *conn) check(now time.Time, slow *slowCounts) {
 // silent returns the reason to close a connection that says too little, or
 // [protocol.CloseUnknown]. Like MPush it forgives HeartbeatTimeouts missed intervals.
 // Only whole packets count: a byte now and then keeps nothing alive.
-func (c *conn) silent(now time.Time) protocol.CloseReason {
-	silence := now.Sub(time.UnixMilli(c.lastRead.Load()))
+func (c *conn) silent(now time.Duration) protocol.CloseReason {
+	silence := now - milliseconds(c.lastRead.Load())
 	c.mu.Lock()
 	device := c.device
 	c.mu.Unlock()
 	if device == nil {
 		allowed := c.node.patience(initialHeartbeat)
-		if silence > allowed || now.Sub(time.UnixMilli(c.opened)) > c.node.opt.Limits.HandshakeTimeout {
+		if silence > allowed || now-milliseconds(c.opened) > c.node.opt.Limits.HandshakeTimeout {
 			return protocol.CloseHandshakeTimeout
 		}
 		return protocol.CloseUnknown
