@@ -14,7 +14,8 @@ import (
 // this machine are the danger: a page from elsewhere may send requests here
 // (cross-site) or become this host by its own name server (DNS rebinding). So the
 // Host must be this machine and a request that changes something must not come
-// from another origin.
+// from another origin. A proxy on this machine that speaks for somebody else gives
+// itself away in the headers, if it says whom it speaks for.
 type guard struct {
 	digests  [][sha256.Size]byte // of the tokens; comparing digests hides lengths
 	loopback bool                // check Host
@@ -37,6 +38,10 @@ func newGuard(tokens []string, loopback bool) (*guard, error) {
 func (g *guard) check(r *http.Request) *problem {
 	if len(g.digests) > 0 {
 		return g.checkToken(r.Header.Get("Authorization"))
+	}
+	if g.loopback && (r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "") {
+		return refuse(http.StatusForbidden, "foreign_host",
+			"without api.tokens the API answers only to programs on this machine; the request came through a proxy")
 	}
 	if g.loopback && !localHost(r.Host) {
 		return refuse(http.StatusForbidden, "foreign_host",

@@ -96,6 +96,19 @@ func (r *rig) pushed(body string, headers ...string) {
 	r.answer(r.do("POST", "/api/v1/push", body, headers...), 202)
 }
 
+// TestProxiesDoNotOpenALocalAPI: many a proxy asks for the host that it was given,
+// which is this machine, and serves the whole network.
+func TestProxiesDoNotOpenALocalAPI(t *testing.T) {
+	n := newNode("n1").online("a")
+	r := newRig(t, nil, n)
+	for _, header := range []string{"X-Forwarded-For", "Forwarded"} {
+		r.refused(r.do("GET", "/api/v1/nodes", "", header, "192.0.2.1"), 403, "foreign_host", "")
+		r.refused(r.do("POST", "/push", `{"userId":"a"}`, header, "for=192.0.2.1"), 403, "foreign_host", "")
+		r.text(r.do("GET", "/", "", header, "192.0.2.1"), 200)
+	}
+	n.none(t)
+}
+
 // TestOnlyTheAPILooksAtTheHost: devices and Prometheus may use any name.
 func TestOnlyTheAPILooksAtTheHost(t *testing.T) {
 	r := newRig(t, nil, newNode("n1"))
