@@ -115,8 +115,10 @@ func TestConditionsThatGrowAreStopped(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Match(long) || c.Match(long) {
-			t.Errorf("%.40s… holds", expression)
+		for range 2 { // the second is not even tried
+			if c.Match(long) {
+				t.Errorf("%.40s… holds", expression)
+			}
 		}
 	}
 	runtime.ReadMemStats(&after)
