@@ -127,18 +127,22 @@ func TestCompatBodyLimit(t *testing.T) {
 // Check 6: the lengths of fields around the change of encoding; empty is null.
 func TestCompatFieldLengths(t *testing.T) {
 	t.Parallel()
-	n := servertest.Start(t, func(o *server.Options) { o.Limits.PacketBytes = 64 << 10 })
+	credentials := make(chan string, 1)
+	n := servertest.Start(t, func(o *server.Options) {
+		o.Limits.PacketBytes = 64 << 10
+		o.Validate = func(_, credential string) bool { credentials <- credential; return true }
+	})
 	for length, prefix := range map[int]string{
 		0: "0000", 1: "0001", 32_766: "7ffe", 32_767: "7fff00000000", 32_768: "7fff00000001", 40_000: "7fff00001c41",
 	} {
 		t.Run(fmt.Sprint(length), func(t *testing.T) {
 			w := device(t, n, "dev", "android", "")
-			tags, user := strings.Repeat("t", length), fmt.Sprintf("user-%d", length)
-			w.send(raw(5, 0, 2, join(short(user), short(""), unhex(t, prefix), []byte(tags))))
+			credential, user := strings.Repeat("c", length), fmt.Sprintf("user-%d", length)
+			w.send(raw(5, 0, 2, join(short(user), unhex(t, prefix), []byte(credential), short("tag"))))
 			w.want(raw(11, 0, 2, okBody(5, "bind success")))
 			devices := n.Devices(user)
-			if len(devices) != 1 || devices[0].Tags != tags {
-				t.Errorf("the tags did not arrive: %d devices", len(devices))
+			if got := <-credentials; got != credential || len(devices) != 1 || devices[0].Tags != "tag" {
+				t.Errorf("a credential of %d bytes arrived with %d, or spoilt the field behind it", length, len(got))
 			}
 		})
 	}

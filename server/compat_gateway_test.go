@@ -64,7 +64,7 @@ func TestCompatBroadcast(t *testing.T) {
 		{"", `clientVersion.indexOf("android")!=-1 && clientVersion.replace(/[^\d]/g,"") > 150`, []string{"visitor"}},
 		{"", `osName == "h5" || osVersion != "6.0"`, []string{"u119"}},
 		{"", `"not a boolean"`, nil},
-		{"", `tags.indexOf("x") == -1 && nothing.at.all`, nil},
+		{"", `tags.indexOf("x") == -1 && userId.substring(1).split("x")[7].length > 0`, nil}, // an exception
 		{`["vip"]`, `userId == "u119"`, []string{"u119"}}, // the condition wins
 	} {
 		t.Run(fmt.Sprint(test.tags, test.condition), func(t *testing.T) {
@@ -87,7 +87,7 @@ func TestCompatBroadcastBrokenFilter(t *testing.T) {
 	t.Parallel()
 	n, devices := crowd(t)
 	back := gatewayTo(t, n)
-	for session, filter := range [][2]string{{"", "userId =="}, {`["vip"`, ""}, {"vip", ""}, {"", ")"}} {
+	for session, filter := range [][2]string{{"", "userId =="}, {`["vip"`, ""}, {"vip", ""}, {"", ")"}, {"", "nothing.at.all"}} {
 		back.send(raw(16, 0, uint32(session), toAll("x", "", filter[0], filter[1])))
 		back.wantAnswer(uint32(session), 0, "").check(t, 2, "push-center-begin", "failure-end")
 	}
