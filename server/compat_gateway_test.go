@@ -65,7 +65,7 @@ func TestCompatBroadcast(t *testing.T) {
 		{"", `osName == "h5" || osVersion != "6.0"`, []string{"u119"}},
 		{"", `"not a boolean"`, nil},
 		{"", `tags.indexOf("x") == -1 && userId.substring(1).split("x")[7].length > 0`, nil}, // an exception
-		{`["vip"]`, `userId == "u119"`, []string{"u119"}}, // the condition wins
+		{`["vip"]`, `userId == "u119"`, []string{"u119"}},                                    // the condition wins
 	} {
 		t.Run(fmt.Sprint(test.tags, test.condition), func(t *testing.T) {
 			content, session := fmt.Sprintf("broadcast %d", i), uint32(i+1)
