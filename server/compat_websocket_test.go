@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/coder/websocket"
 
@@ -120,6 +121,18 @@ func TestCompatWebSocketLife(t *testing.T) {
 		`{"body":{"data":"bind success","cmd":5},"bodyLength":2,"cmd":11,"flags":16,"sessionId":3}`)
 	second.send(`{"cmd":6,"flags":16,"sessionId":4,"body":{"userId":"bob"}}`)
 	second.want(`{"body":{"data":"unbind success","cmd":6},"bodyLength":2,"cmd":11,"flags":16,"sessionId":4}`)
+}
+
+// MPush takes a device id as long as a frame; what is kept of it is bounded.
+func TestWebSocketDeviceOfManyNames(t *testing.T) {
+	t.Parallel()
+	n := servertest.Start(t)
+	p := pageTo(t, n)
+	p.login(strings.Repeat("wëb", 10_000), "alice")
+	d := n.Devices("alice")
+	if len(d) != 1 || len(d[0].DeviceID) > 1<<10 || !strings.HasPrefix(d[0].DeviceID, "wëbwëb") || !utf8.ValidString(d[0].DeviceID) {
+		t.Errorf("alice has %+v", d)
+	}
 }
 
 // push sends to alice with an ack mode and acknowledges as the page does.

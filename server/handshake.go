@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"strings"
 	"time"
 	"unique"
 
@@ -62,6 +63,7 @@ func (x *exchange) plain() verdict {
 		x.count(exporter.HandshakeFailed)
 		return x.c.broke(&x.p)
 	}
+	x.clip()
 	if !x.named() {
 		x.count(exporter.HandshakeRefused)
 		return x.c.fail(&x.p, protocol.CodeNone, protocol.ReasonParamInvalid, protocol.CloseBadRequest)
@@ -119,6 +121,17 @@ const maxDeviceBytes = 1 << 10
 // named reports whether the device names itself, within the bound.
 func (x *exchange) named() bool {
 	return x.m.DeviceID != "" && len(x.m.DeviceID)+len(x.m.OSName)+len(x.m.OSVersion)+len(x.m.ClientVersion) <= maxDeviceBytes
+}
+
+// clip shortens what a page says of itself to the bound: no session hangs on its device
+// id, and MPush takes one as long as a frame.
+func (x *exchange) clip() {
+	if x.named() {
+		return
+	}
+	for _, name := range []*string{&x.m.DeviceID, &x.m.OSName, &x.m.OSVersion, &x.m.ClientVersion} {
+		*name = strings.ToValidUTF8(strings.Clone((*name)[:min(len(*name), maxDeviceBytes/4)]), "")
+	}
 }
 
 // repeated refuses the device that this connection already belongs to.
