@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime/debug"
@@ -15,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/fanfare-push/fanfare/protocol"
+	"github.com/fanfare-push/fanfare/server"
 	"github.com/fanfare-push/fanfare/server/cluster"
 	"github.com/fanfare-push/fanfare/server/servertest"
 )
@@ -120,4 +122,24 @@ func TestKickedDeviceBindsNoMore(t *testing.T) {
 			t.Fatalf("the route is %+v, want that of the second connection: %+v", got, want)
 		}
 	}
+}
+
+// A Stop that ran out of time goes on behind its caller; the next one waits for it, and
+// nothing of the node is left (TestMain looks for goroutines).
+func TestStopThatRanOutOfTime(t *testing.T) {
+	t.Parallel()
+	release, entered := make(chan struct{}), make(chan struct{})
+	n := servertest.Start(t, func(o *server.Options) {
+		o.Validate = func(string, string) bool { close(entered); <-release; return true }
+	})
+	w := device(t, n, "dev-1", "android", "")
+	w.send(raw(5, 1, 2, w.seal.AppendEncrypt(nil, bindBody("alice", "", ""))))
+	<-entered
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := n.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v, want a node that is still busy", err)
+	}
+	close(release)
+	stopNode(t, n)
 }
