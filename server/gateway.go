@@ -238,6 +238,10 @@ type backEnd struct {
 	entry   *ledger.Entry
 }
 
+// maxAckWait bounds how long a back end can have an ack awaited: while it is, it takes
+// one of the places for acks of the device's connection.
+const maxAckWait = 5 * time.Minute
+
 // describe makes the push of a request.
 func (b *backEnd) describe(m *protocol.GatewayPush) (*cluster.Push, error) {
 	push := &cluster.Push{ID: ulid.Make().String(), Content: m.Content, Ack: b.ack, Accepted: b.start}
@@ -249,7 +253,7 @@ func (b *backEnd) describe(m *protocol.GatewayPush) (*cluster.Push, error) {
 	// MPush waits three seconds where the SDK's time is up already.
 	push.AckTimeout = 3 * time.Second
 	if m.Timeout > 0 {
-		push.AckTimeout = time.Duration(m.Timeout) * time.Millisecond
+		push.AckTimeout = min(time.Duration(m.Timeout)*time.Millisecond, maxAckWait)
 	}
 	return push, nil
 }
