@@ -42,9 +42,10 @@ type stream struct {
 	mu      sync.Mutex
 	back    *backlog // nil: nothing waits
 	closed  bool
-	linger  bool // closed, but who holds it last discards what the peer sends until it has read the farewell
-	whole   bool // a frame that was let through is written in pieces
-	holders int8 // the readers, and the requests that paused one and will end in drop
+	linger  bool  // closed, but who holds it last discards what the peer sends until it has read the farewell
+	whole   bool  // a frame that was let through is written in pieces
+	holders int8  // the readers, and the requests that paused one and will end in drop
+	fd      int32 // the socket's number, if raw is not nil; valid until closed, see tryWrite
 }
 
 // streamEnv is what streams of one kind share.
@@ -80,7 +81,7 @@ var (
 
 func (s *stream) init(nc net.Conn, owner receiver, env *streamEnv) {
 	s.nc, s.owner, s.env = nc, owner, env
-	s.raw = rawConn(nc)
+	s.raw, s.fd = rawConn(nc)
 }
 
 // write sends b, at once as far as the socket takes it, and reports whether all of
@@ -119,6 +120,17 @@ func (s *stream) overfull(n int) bool {
 	return s.back != nil && len(s.back.buf)-s.back.off+n > s.env.limit
 }
 
+// tryWrite writes what the socket takes now; the caller holds mu and has looked at
+// closed. That is what makes the bare number safe: the socket is closed only after
+// closed was set under mu, so the number cannot have become another's. Going through
+// RawConn costs a tenth of a delivery more.
+func (s *stream) tryWrite(b []byte) (int, error) {
+	if s.raw == nil {
+		return 0, errAgain
+	}
+	return writeAll(int(s.fd), b)
+}
+
 // settle lets done hear when all that was written so far has left. It returns true,
 // and forgets done, if that is so already.
 func (s *stream) settle(done completion) (flushed bool) {
@@ -140,7 +152,7 @@ func (s *stream) writeRaw(b []byte) (bool, error) {
 	case !s.whole && s.overfull(len(b)):
 		return false, errSlow
 	case s.back == nil:
-		n, err := tryWrite(s.raw, b)
+		n, err := s.tryWrite(b)
 		if err != nil && err != errAgain {
 			return false, err
 		}

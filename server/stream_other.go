@@ -10,9 +10,7 @@ import (
 // Elsewhere sockets give no non-blocking write, so every write goes through the
 // flusher goroutine and every read holds a small buffer.
 
-func rawConn(net.Conn) syscall.RawConn { return nil }
-
-func tryWrite(syscall.RawConn, []byte) (int, error) { return 0, errAgain }
+func rawConn(net.Conn) (syscall.RawConn, int32) { return nil, 0 }
 
 func writeAll(int, []byte) (int, error) { return 0, errAgain }
 

@@ -5,43 +5,27 @@ package server
 import (
 	"io"
 	"net"
-	"sync"
 	"syscall"
 )
 
-// rawConn gives non-blocking access to the socket, nil if there is none (a pipe
-// in a test).
-func rawConn(nc net.Conn) syscall.RawConn {
+// rawConn gives non-blocking access to the socket and its number, nil if there is
+// none (a pipe in a test).
+func rawConn(nc net.Conn) (raw syscall.RawConn, fd int32) {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
-		return nil
+		return nil, 0
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
-		return nil
+		return nil, 0
 	}
-	return raw
+	if err := raw.Control(func(number uintptr) { fd = int32(number) }); err != nil {
+		return nil, 0
+	}
+	return raw, fd
 }
 
-// writeOp is one write(2) through a RawConn. The closure that RawConn wants is made
-// once and pooled, so that a write allocates nothing.
-type writeOp struct {
-	b   []byte
-	n   int
-	err error
-	fn  func(fd uintptr) bool
-}
-
-var writeOps = sync.Pool{New: func() any {
-	op := new(writeOp)
-	op.fn = func(fd uintptr) bool {
-		op.n, op.err = writeAll(int(fd), op.b)
-		return true
-	}
-	return op
-}}
-
-// writeAll writes until the socket takes no more.
+// writeAll writes until the socket takes no more; errAgain if that was not all.
 func writeAll(fd int, b []byte) (n int, err error) {
 	for n < len(b) {
 		m, err := syscall.Write(fd, b[n:])
@@ -56,23 +40,6 @@ func writeAll(fd int, b []byte) (n int, err error) {
 		}
 	}
 	return n, nil
-}
-
-// tryWrite writes what the socket takes now; errAgain if that was not all.
-func tryWrite(raw syscall.RawConn, b []byte) (int, error) {
-	if raw == nil {
-		return 0, errAgain
-	}
-	op := writeOps.Get().(*writeOp)
-	op.b, op.n, op.err = b, 0, nil
-	err := raw.Write(op.fn)
-	n, opErr := op.n, op.err
-	op.b = nil
-	writeOps.Put(op)
-	if err != nil {
-		return n, err
-	}
-	return n, opErr
 }
 
 // waitWrite calls try, and again each time the socket becomes writable, until it
