@@ -26,12 +26,13 @@ build: ## Build bin/fanfare.
 run: build ## Build and start everything in one process, on loopback.
 	exec bin/fanfare run $(ARGS)
 
+# Never from the cache: some tests build the program, which the cache does not know of.
 test: test-deps vet gofmt ## Install what the tests need and run all of them, with the race detector.
-	$(GO) test -race -timeout 15m ./...
+	$(GO) test -race -count=1 -timeout 15m ./...
 	@if [ -n "$${FANFARE_TEST_WITHOUT:-}" ]; then echo "left out, as FANFARE_TEST_WITHOUT says: $$FANFARE_TEST_WITHOUT"; else echo "nothing was left out"; fi
 
 test-unit: vet gofmt ## Run the tests without installing anything.
-	$(GO) test -race -timeout 15m ./...
+	$(GO) test -race -count=1 -timeout 15m ./...
 
 test-deps:
 	@missing=(); \
