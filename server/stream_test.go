@@ -271,7 +271,9 @@ func TestStreamFarewellWithoutAReaderClosesTheSocket(t *testing.T) {
 			p := newPair(t, false, 1<<10)
 			end(p)
 			p.shut(true)
-			for deadline := time.Now().Add(5 * farewellTime); ; time.Sleep(10 * time.Millisecond) {
+			tick := time.NewTicker(10 * time.Millisecond)
+			defer tick.Stop()
+			for deadline := time.Now().Add(5 * farewellTime); ; <-tick.C {
 				if err := p.nc.SetReadDeadline(time.Time{}); errors.Is(err, net.ErrClosed) {
 					return
 				}
