@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -366,5 +367,29 @@ func TestTwoNodesOnOnePortIsOneClearLine(t *testing.T) {
 	_, err = server.New(opt)
 	if err == nil || !strings.Contains(err.Error(), "node.listen.device") || !strings.Contains(err.Error(), n.DeviceAddress()) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("error %q does not name the setting and the address in one line", err)
+	}
+}
+
+// Bytes that are no UTF-8 become U+FFFD, as in Java, so that what the API and the
+// store say of the user is text.
+func TestNamesThatAreNotUTF8(t *testing.T) {
+	t.Parallel()
+	n := servertest.Start(t)
+	nc := dialRaw(t, n.DeviceAddress())
+	bind := frame(protocol.CmdBind, 0, body(&protocol.Bind{UserID: "ali\xffce", Tags: "v\xc3ip,beta"}))
+	if _, err := nc.Write(append(plainHandshake("dev-1"), bind...)); err != nil {
+		t.Fatal(err)
+	}
+	servertest.Eventually(t, "the user is bound under a readable name", func() bool { return len(n.Devices("ali\uFFFDce")) == 1 })
+	d := n.Devices("ali\uFFFDce")[0]
+	if !utf8.ValidString(d.Tags) || !strings.HasSuffix(d.Tags, ",beta") {
+		t.Errorf("tags %q", d.Tags)
+	}
+	if len(n.Devices("ali\xffce")) != 0 {
+		t.Error("the user is bound under the bytes that were sent, too")
+	}
+	r := servertest.Outcome(t, n.Send(t, cluster.Push{Content: []byte("hi"), Tags: []string{"beta"}}, "ali\uFFFDce"))
+	if r.Outcome != protocol.OutcomeSent {
+		t.Errorf("a push ended as %s", r.Outcome)
 	}
 }
