@@ -158,7 +158,7 @@ func (a *Allocator) recovered(rec *recorder, r *http.Request) {
 	if fault == nil {
 		return
 	}
-	if fault == http.ErrAbortHandler { //nolint:errorlint // the value itself is what net/http looks for
+	if fault == http.ErrAbortHandler { // the value itself is what net/http looks for
 		panic(fault)
 	}
 	a.log.Error("panic while serving a request", "method", r.Method, "path", r.URL.Path,

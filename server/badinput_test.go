@@ -393,3 +393,55 @@ func TestNamesThatAreNotUTF8(t *testing.T) {
 		t.Errorf("a push ended as %s", r.Outcome)
 	}
 }
+
+// A store that fails makes a bind fail, for the device to try again, and is counted
+// as failing.
+func TestBindWhileTheStoreFails(t *testing.T) {
+	t.Parallel()
+	n := servertest.Start(t)
+	nc := dialRaw(t, n.DeviceAddress())
+	if _, err := nc.Write(plainHandshake("dev-1")); err != nil {
+		t.Fatal(err)
+	}
+	servertest.Eventually(t, "the handshake is done", func() bool {
+		return testutil.ToFloat64(n.Metrics.Handshakes(exporter.Plain, exporter.HandshakeOK)) == 1
+	})
+	if err := n.Store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nc.Write(frame(protocol.CmdBind, 0, body(&protocol.Bind{UserID: "alice"}))); err != nil {
+		t.Fatal(err)
+	}
+	checkLastWord(t, readEnd(t, nc), protocol.CodeNone)
+	closedFor(t, n, protocol.TCP, protocol.CloseInternal)
+	if got := observations(t, n, "put_route", "error"); got != 1 {
+		t.Errorf("%d failed calls of the store were counted, want 1", got)
+	}
+	if n.Info().Users != 0 {
+		t.Error("the user is bound although nobody wrote the route")
+	}
+}
+
+// observations is how often a store operation ended with a result.
+func observations(t *testing.T, n *servertest.Node, operation, result string) (count uint64) {
+	t.Helper()
+	families, err := n.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() != "fanfare_store_duration_seconds" {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			labels := map[string]string{}
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			if labels["operation"] == operation && labels["result"] == result {
+				count += m.GetHistogram().GetSampleCount()
+			}
+		}
+	}
+	return count
+}

@@ -191,23 +191,24 @@ func (c *conn) register(m protocol.Bind) (class protocol.ClientType, err error) 
 	c.mu.Lock()
 	d := c.device
 	c.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	defer c.node.timeStore(exporter.StorePutRoute)()
 	class = d.class()
-	_, _, err = c.node.opt.Store.PutRoute(ctx, m.UserID, store.Route{
+	route := store.Route{
 		Node: c.node.opt.ID, Connection: c.name(), DeviceID: d.id, OSName: d.osName.Value(), OSVersion: d.osVersion.Value(),
 		ClientVersion: d.clientVersion.Value(), ClientType: class, Since: time.Now(), Online: true,
+	}
+	return class, c.node.ask(exporter.StorePutRoute, func(ctx context.Context) error {
+		_, _, err := c.node.opt.Store.PutRoute(ctx, m.UserID, route)
+		return err
 	})
-	return class, err
 }
 
 // unregister takes the route back if this connection still owns it.
 func (c *conn) unregister(user string, class protocol.ClientType) {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	defer c.node.timeStore(exporter.StoreDropRoute)()
-	if _, err := c.node.opt.Store.DropRoute(ctx, user, class, c.name()); err != nil {
-		c.node.log.Warn("route was not taken back, the sweep will find it", "err", err, "conn", c.name(), "user", user)
+	err := c.node.ask(exporter.StoreDropRoute, func(ctx context.Context) error {
+		_, err := c.node.opt.Store.DropRoute(ctx, user, class, c.name())
+		return err
+	})
+	if err != nil {
+		c.node.log.Warn("route was not taken back and still shows the user as online", "err", err, "conn", c.name(), "user", user)
 	}
 }

@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"io"
-	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -237,9 +236,4 @@ func (c *conn) describe(user string) (d cluster.Device, ok bool) {
 		Online: true, DeviceID: c.device.id, OSName: c.device.osName.Value(), OSVersion: c.device.osVersion.Value(),
 		ClientVersion: c.device.clientVersion.Value(), Tags: c.tags, Transport: c.transport.String(),
 	}, true
-}
-
-// LogValue names the connection in logs.
-func (c *conn) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("conn", c.name()), slog.String("remote", c.nc.RemoteAddr().String()))
 }

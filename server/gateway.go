@@ -130,8 +130,11 @@ func (w *gateway) requests(data []byte) bool {
 	for len(data) > 0 {
 		p, rest, ok, err := w.dec.Next(data, w.node.opt.Limits.PacketBytes)
 		switch {
-		case err != nil:
+		case errors.Is(err, protocol.ErrTooLarge):
 			w.end(protocol.CloseTooLarge, false)
+			return false
+		case err != nil:
+			w.end(protocol.CloseBadFrame, false)
 			return false
 		case !ok:
 			return true
@@ -157,7 +160,9 @@ func (w *gateway) ended(err error) {
 func (w *gateway) end(reason protocol.CloseReason, farewell bool) {
 	w.mu.Lock()
 	first := w.reason == protocol.CloseUnknown
-	w.reason = reason
+	if first {
+		w.reason = reason
+	}
 	w.mu.Unlock()
 	if !first {
 		return

@@ -233,12 +233,6 @@ func (n *Node) clampHeartbeat(want int32) time.Duration {
 	return max(n.opt.MinHeartbeat, min(asked, n.opt.MaxHeartbeat))
 }
 
-// storeTimeout bounds every call of the store.
-const storeTimeout = 5 * time.Second
-
 func (n *Node) saveSession(id string, s store.Session) error {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	defer n.timeStore(exporter.StoreSaveSession)()
-	return n.opt.Store.SaveSession(ctx, id, s)
+	return n.ask(exporter.StoreSaveSession, func(ctx context.Context) error { return n.opt.Store.SaveSession(ctx, id, s) })
 }

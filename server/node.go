@@ -277,8 +277,7 @@ func (n *Node) moveAway() {
 	n.log.Info("node is drained", "connections_closed", closed)
 }
 
-// closeSome ends up to count connections of the fullest shards first, so that those
-// that come back are spread.
+// closeSome ends up to count connections, one shard after the other.
 func (n *Node) closeSome(count int) (closed int) {
 	var conns []*conn
 	for shard := 0; shard < hubShards && closed < count; shard++ {
@@ -300,21 +299,15 @@ func (n *Node) background(lane uint64, job func()) {
 }
 
 // routes asks the store for the routes of a user.
-func (n *Node) routes(user string) []store.Route {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	defer n.timeStore(exporter.StoreRoutes)()
-	routes, err := n.opt.Store.Routes(ctx, user)
+func (n *Node) routes(user string) (routes []store.Route) {
+	err := n.ask(exporter.StoreRoutes, func(ctx context.Context) (err error) {
+		routes, err = n.opt.Store.Routes(ctx, user)
+		return err
+	})
 	if err != nil {
 		n.log.Warn("routes were not read", "err", err)
 	}
 	return routes
-}
-
-// timeStore starts the clock of a store operation; the function it returns stops it.
-func (n *Node) timeStore(op exporter.StoreOperation) func() {
-	start := time.Now()
-	return func() { n.metrics.StoreDuration(op, exporter.ResultOK).Observe(time.Since(start).Seconds()) }
 }
 
 // clock is the time since the node was made. Setting the system's clock does not move

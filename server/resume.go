@@ -54,10 +54,12 @@ func (c *conn) onFastConnect(p *protocol.Packet) verdict {
 // store that fails looks like an expired session: the device falls back to a full
 // handshake.
 func (n *Node) findSession(m *protocol.FastConnect) (store.Session, protocol.Code) {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	defer n.timeStore(exporter.StoreLoadSession)()
-	s, ok, err := n.opt.Store.LoadSession(ctx, m.SessionID)
+	var s store.Session
+	var ok bool
+	err := n.ask(exporter.StoreLoadSession, func(ctx context.Context) (err error) {
+		s, ok, err = n.opt.Store.LoadSession(ctx, m.SessionID)
+		return err
+	})
 	switch {
 	case err != nil:
 		n.log.Warn("session was not loaded, the device is told it expired", "err", err)
