@@ -25,7 +25,7 @@ import (
 	"github.com/fanfare-push/fanfare/server/ledger"
 )
 
-// Options are what an [Allocator] needs. Members, Ledger, Snapshot, Gatherer and
+// Options are what an [Allocator] needs. Router, Ledger, Snapshot, Gatherer and
 // Metrics must be set; for everything else the zero value means the default.
 type Options struct {
 	// Listen is host:port; port 0 takes a free one.
@@ -47,7 +47,7 @@ type Options struct {
 	// MaxUsers bounds the list of users of one push; default 100,000.
 	MaxUsers int
 
-	Members  cluster.Members
+	Router   *cluster.Router
 	Ledger   *ledger.Ledger
 	Snapshot func() exporter.Snapshot // of the nodes of this process, for the console
 	Gatherer prometheus.Gatherer      // what /metrics shows
@@ -66,8 +66,8 @@ type Options struct {
 
 // withDefaults fills in what was left out, or says what must not be.
 func (o Options) withDefaults() (Options, error) {
-	if o.Members == nil || o.Ledger == nil || o.Snapshot == nil || o.Gatherer == nil || o.Metrics == nil {
-		return o, errors.New("allocator: Members, Ledger, Snapshot, Gatherer and Metrics are needed")
+	if o.Router == nil || o.Ledger == nil || o.Snapshot == nil || o.Gatherer == nil || o.Metrics == nil {
+		return o, errors.New("allocator: Router, Ledger, Snapshot, Gatherer and Metrics are needed")
 	}
 	setDefault(&o.MaxBody, 4<<20)
 	setDefault(&o.Rate, 10_000)
@@ -153,7 +153,7 @@ func assemble(o Options, g *guard, listener net.Listener) *Allocator {
 	a := &Allocator{
 		options: o, log: o.Logger, guard: g, listener: listener,
 		limits:    newLimits(o.Rate, o.Burst, o.MaxBody),
-		events:    newEvents(o.Snapshot, o.Members, o.Now),
+		events:    newEvents(o.Snapshot, o.Router.Members(), o.Now),
 		discovery: newDiscovery(),
 		served:    make(chan struct{}),
 	}

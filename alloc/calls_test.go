@@ -226,4 +226,5 @@ func TestMergedBroadcast(t *testing.T) {
 type ends []cluster.Result
 
 func (*ends) Reached(protocol.Stage, string, time.Time) {}
+func (*ends) Progress(cluster.Result)                   {}
 func (r *ends) Done(d cluster.Result)                   { *r = append(slices.Clone(*r), d) }

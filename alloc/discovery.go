@@ -116,7 +116,7 @@ func (d *discovery) targets(now time.Time) []cluster.Info {
 // serveDiscovery is Prometheus's http_sd. While the membership is unknown it is an
 // error, on which Prometheus keeps the targets that it has.
 func (a *Allocator) serveDiscovery(w http.ResponseWriter, _ *http.Request) error {
-	nodes, ok := nodesOf(a.options.Members)
+	nodes, ok := nodesOf(a.options.Router.Members())
 	if !ok {
 		return unknownMembership()
 	}

@@ -21,7 +21,7 @@ const demoStarted = "服务已经开始推送,请注意查收消息"
 // serveServers lists the nodes that devices can connect to, the least loaded
 // first. It answers any method and path that nothing else answers, as in MPush.
 func (a *Allocator) serveServers(w http.ResponseWriter, _ *http.Request) error {
-	nodes, ok := nodesOf(a.options.Members)
+	nodes, ok := nodesOf(a.options.Router.Members())
 	if !ok {
 		return unknownMembership()
 	}

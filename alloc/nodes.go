@@ -30,7 +30,7 @@ func nodesOf(members cluster.Members) (answer nodesAnswer, ok bool) {
 
 // serveNodes lists the nodes.
 func (a *Allocator) serveNodes(w http.ResponseWriter, _ *http.Request) error {
-	answer, ok := nodesOf(a.options.Members)
+	answer, ok := nodesOf(a.options.Router.Members())
 	if !ok {
 		return unknownMembership()
 	}
@@ -43,7 +43,7 @@ func (a *Allocator) serveDrain(w http.ResponseWriter, r *http.Request) error {
 	if _, err := a.readOptional(w, r, map[string]value{"rate": integer(&rate, maxDrainRate)}); err != nil {
 		return err
 	}
-	members, ok := a.options.Members.List()
+	members, ok := a.options.Router.Members().List()
 	if !ok {
 		return unknownMembership()
 	}

@@ -75,8 +75,7 @@ func (a *Allocator) servePush(w http.ResponseWriter, r *http.Request) error {
 // accept opens the books for a message and sends it on its way, unless it is
 // known already.
 func (a *Allocator) accept(req *pushRequest, received time.Time) (entry *ledger.Entry, duplicate bool, err error) {
-	members, ok := a.options.Members.List()
-	if !ok {
+	if _, ok := a.options.Router.Members().List(); !ok {
 		return nil, false, unknownMembership()
 	}
 	if req.id == "" {
@@ -94,44 +93,21 @@ func (a *Allocator) accept(req *pushRequest, received time.Time) (entry *ledger.
 	case err != nil:
 		return nil, false, err
 	case !duplicate:
-		a.dispatch(members, req, req.push(received), entry)
+		a.dispatch(req, req.push(received), entry)
 	}
 	return entry, duplicate, nil
 }
 
 // dispatch hands an accepted message to the nodes. Every target gets its Done,
 // also when there is no node.
-func (a *Allocator) dispatch(members []cluster.Member, req *pushRequest, p *cluster.Push, t cluster.Tracker) {
-	nodes := reachable(members)
-	switch {
-	case len(nodes) == 0:
-		for range req.targets() {
-			t.Done(cluster.Result{Outcome: protocol.OutcomeOffline})
-		}
+func (a *Allocator) dispatch(req *pushRequest, p *cluster.Push, t cluster.Tracker) {
+	switch router := a.options.Router; {
 	case req.broadcast:
-		a.broadcast(nodes, p, t)
+		router.Broadcast(p, t)
 	case req.users != nil:
-		for _, user := range req.users {
-			a.unicast(nodes, p, user, t)
-		}
+		router.PushAll(p, req.users, t)
 	default:
-		a.unicast(nodes, p, req.user, t)
-	}
-}
-
-func (a *Allocator) unicast(nodes []node, p *cluster.Push, user string, t cluster.Tracker) {
-	n := choose(nodes, user)
-	t.Reached(protocol.StageRouted, n.info.ID, a.options.Now())
-	n.Push(p, user, t)
-}
-
-func (a *Allocator) broadcast(nodes []node, p *cluster.Push, t cluster.Tracker) {
-	if len(nodes) > 1 {
-		t = newMerger(t, len(nodes))
-	}
-	for _, n := range nodes {
-		t.Reached(protocol.StageRouted, n.info.ID, a.options.Now())
-		n.Broadcast(p, t)
+		router.Push(p, req.user, t)
 	}
 }
 

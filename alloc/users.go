@@ -19,20 +19,21 @@ type kickAnswer struct {
 
 // serveUser lists the devices of a user. A user that nobody knows has none.
 func (a *Allocator) serveUser(w http.ResponseWriter, r *http.Request) error {
-	user, nodes, err := a.userOf(r)
+	user, err := a.userOf(r)
 	if err != nil {
 		return err
 	}
-	answer := userDevices{User: user, Devices: []cluster.Device{}}
-	for _, n := range nodes {
-		answer.Devices = append(answer.Devices, n.Devices(user)...)
+	devices, err := a.options.Router.Devices(r.Context(), user)
+	if err != nil {
+		return err
 	}
+	answer := userDevices{User: user, Devices: append([]cluster.Device{}, devices...)}
 	return writeJSON(w, http.StatusOK, answer)
 }
 
 // serveKick ends the connections of a user, of one class or all.
 func (a *Allocator) serveKick(w http.ResponseWriter, r *http.Request) error {
-	user, nodes, err := a.userOf(r)
+	user, err := a.userOf(r)
 	if err != nil {
 		return err
 	}
@@ -49,24 +50,17 @@ func (a *Allocator) serveKick(w http.ResponseWriter, r *http.Request) error {
 		}
 		types = append(types, t)
 	}
-	var answer kickAnswer
-	for _, n := range nodes {
-		answer.Kicked += n.Kick(user, types...)
+	kicked, err := a.options.Router.Kick(r.Context(), user, types...)
+	if err != nil {
+		return err
 	}
-	return writeJSON(w, http.StatusOK, answer)
+	return writeJSON(w, http.StatusOK, kickAnswer{kicked})
 }
 
-// userOf is the user in the path and the nodes to ask.
-func (a *Allocator) userOf(r *http.Request) (string, []node, error) {
+// userOf is the user in the path.
+func (a *Allocator) userOf(r *http.Request) (string, error) {
 	user := r.PathValue("user")
-	if err := checkUser("user", user); err != nil {
-		return "", nil, err
-	}
-	members, ok := a.options.Members.List()
-	if !ok {
-		return "", nil, unknownMembership()
-	}
-	return user, reachable(members), nil
+	return user, checkUser("user", user)
 }
 
 // readOptional reads a body that may be missing.

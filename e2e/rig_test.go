@@ -31,8 +31,13 @@ func start(t *testing.T, adjust ...func(*server.Options)) *rig {
 func startGuarded(t *testing.T, tokens []string, adjust ...func(*server.Options)) *rig {
 	t.Helper()
 	n := servertest.Start(t, adjust...)
+	router, err := cluster.NewRouter(cluster.RouterOptions{
+		Members: cluster.Static{n.Node}, Local: n.Node, Store: n.Store, Metrics: n.Metrics, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	a, err := alloc.New(alloc.Options{
-		Listen: "127.0.0.1:0", Rate: -1, Members: cluster.Static{n.Node}, Ledger: n.Ledger, Snapshot: n.Metrics.Snapshot,
+		Listen: "127.0.0.1:0", Rate: -1, Router: router, Ledger: n.Ledger, Snapshot: n.Metrics.Snapshot,
 		Gatherer: n.Registry, Metrics: n.Metrics, Ready: n.Ready, Compile: cluster.Compile, Logger: slog.New(slog.DiscardHandler),
 		Tokens: tokens, Version: "test",
 	})

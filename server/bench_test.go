@@ -65,6 +65,7 @@ func BenchmarkPush(b *testing.B) {
 type tokenTracker struct{ tokens chan struct{} }
 
 func (t *tokenTracker) Reached(protocol.Stage, string, time.Time) {}
+func (t *tokenTracker) Progress(cluster.Result)                   {}
 func (t *tokenTracker) Done(cluster.Result)                       { <-t.tokens }
 
 // BenchmarkBroadcast is one broadcast of 100 bytes to 500 devices; the time is for

@@ -205,7 +205,7 @@ func (c *conn) register(m protocol.Bind) (class protocol.ClientType, err error) 
 // unregister takes the route back if this connection still owns it.
 func (c *conn) unregister(user string, class protocol.ClientType) {
 	err := c.node.ask(exporter.StoreDropRoute, func(ctx context.Context) error {
-		_, err := c.node.opt.Store.DropRoute(ctx, user, class, c.name())
+		_, err := c.node.opt.Store.DropRoute(ctx, user, store.Route{ClientType: class, Connection: c.name()})
 		return err
 	})
 	if err != nil {

@@ -35,6 +35,9 @@ func (n *Node) Broadcast(p *cluster.Push, t cluster.Tracker) {
 	}()
 }
 
+// Cancel implements [cluster.Member].
+func (n *Node) Cancel(id string) {}
+
 // broadcast writes to every bound connection that the filters match. The fanout
 // expects one end more than there are deliveries until all were started.
 func (n *Node) broadcast(p *cluster.Push, t cluster.Tracker) {

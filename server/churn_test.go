@@ -52,6 +52,8 @@ type end struct {
 
 func (e *end) Reached(s protocol.Stage, node string, at time.Time) { e.entry.Reached(s, node, at) }
 
+func (e *end) Progress(r cluster.Result) { e.entry.Progress(r) }
+
 func (e *end) Done(r cluster.Result) {
 	if e.done.Swap(true) {
 		e.c.twice.Add(1)

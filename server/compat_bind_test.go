@@ -18,7 +18,7 @@ func routes(t testing.TB, n *servertest.Node, user string) []store.Route {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return all
+	return all[0]
 }
 
 // onlyRoute is the single route of a user.

@@ -284,6 +284,9 @@ type noneMatch struct{}
 // Match implements cluster.Condition.
 func (noneMatch) Match(cluster.Facts) bool { return false }
 
+// String implements cluster.Condition.
+func (noneMatch) String() string { return "false" }
+
 func (b *backEnd) accept(push *cluster.Push) {
 	n := b.w.node
 	entry, _, err := n.opt.Ledger.Accept(ledger.Request{
@@ -306,6 +309,9 @@ func (b *backEnd) accept(push *cluster.Push) {
 
 // Reached implements cluster.Tracker.
 func (b *backEnd) Reached(s protocol.Stage, node string, at time.Time) { b.entry.Reached(s, node, at) }
+
+// Progress implements cluster.Tracker.
+func (b *backEnd) Progress(r cluster.Result) { b.entry.Progress(r) }
 
 // Done implements cluster.Tracker. The answers are MPush's, and only those its SDK
 // understands: any code but 1, 2 and 3 would hang its caller for ever. An ack that

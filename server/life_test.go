@@ -131,6 +131,7 @@ func TestLifeOfANode(t *testing.T) {
 type endOnly chan cluster.Result
 
 func (endOnly) Reached(protocol.Stage, string, time.Time) {}
+func (endOnly) Progress(cluster.Result)                   {}
 func (e endOnly) Done(r cluster.Result)                   { e <- r }
 
 func TestANodeThatWasNotStartedStops(t *testing.T) {
@@ -214,6 +215,8 @@ func TestBroadcastsBeyondTheBoundAreRejected(t *testing.T) {
 
 // waiting is a condition that holds up its broadcast.
 type waiting struct{ hold, held chan struct{} }
+
+func (waiting) String() string { return "waiting" }
 
 func (w waiting) Match(cluster.Facts) bool {
 	close(w.held)

@@ -300,8 +300,11 @@ func (n *Node) background(lane uint64, job func()) {
 
 // routes asks the store for the routes of a user.
 func (n *Node) routes(user string) (routes []store.Route) {
-	err := n.ask(exporter.StoreRoutes, func(ctx context.Context) (err error) {
-		routes, err = n.opt.Store.Routes(ctx, user)
+	err := n.ask(exporter.StoreRoutes, func(ctx context.Context) error {
+		all, err := n.opt.Store.Routes(ctx, user)
+		if err == nil {
+			routes = all[0]
+		}
 		return err
 	})
 	if err != nil {

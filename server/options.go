@@ -101,7 +101,7 @@ type Options struct {
 
 	Logger  *slog.Logger
 	Metrics *exporter.Metrics
-	Store   *store.Embedded
+	Store   store.Store
 	Ledger  *ledger.Ledger // of the gateway; required when Listen.Gateway is set
 }
 

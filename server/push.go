@@ -39,6 +39,25 @@ func (n *Node) Push(p *cluster.Push, user string, t cluster.Tracker) {
 	}
 }
 
+// PushAll implements [cluster.Member].
+func (n *Node) PushAll(p *cluster.Push, users []string, t cluster.Tracker) {
+	for _, user := range users {
+		n.Push(p, user, named{t, user})
+	}
+}
+
+// named is a tracker that says which user's push ended.
+type named struct {
+	cluster.Tracker
+	user string
+}
+
+// Done implements [cluster.Tracker].
+func (t named) Done(r cluster.Result) {
+	r.User = t.user
+	t.Tracker.Done(r)
+}
+
 // pushFrame is the content of a push, prepared once for all its connections.
 type pushFrame struct {
 	body  []byte // content, compressed if that is due
@@ -110,7 +129,7 @@ func hasTag(tags string, wanted []string) bool {
 	return false
 }
 
-// Devices implements [cluster.Member]: those bound here, then those the store
+// Devices implements [cluster.Local]: those bound here, then those the store
 // remembers as offline.
 func (n *Node) Devices(user string) []cluster.Device {
 	var found [maxDevices]*conn
@@ -133,7 +152,7 @@ func (n *Node) Devices(user string) []cluster.Device {
 	return devices
 }
 
-// Kick implements [cluster.Member]. The device gets KICK and then the close.
+// Kick implements [cluster.Local]. The device gets KICK and then the close.
 func (n *Node) Kick(user string, types ...protocol.ClientType) int {
 	var found [maxDevices]*conn
 	kicked := 0

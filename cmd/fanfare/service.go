@@ -30,7 +30,8 @@ type service struct {
 	parts    parts
 	registry *prometheus.Registry
 	metrics  *exporter.Metrics
-	store    *store.Embedded
+	store    store.Store
+	router   *cluster.Router
 	ledger   *ledger.Ledger
 	node     *server.Node
 	alloc    *alloc.Allocator // nil without one
@@ -80,6 +81,12 @@ func (s *service) makeNode() error {
 		return err
 	}
 	s.parts.add(part{name: "node", start: s.node.Start, stop: s.node.Stop})
+	s.router, err = cluster.NewRouter(cluster.RouterOptions{
+		Members: cluster.Static{s.node}, Local: s.node, Store: s.store, Metrics: s.metrics, Logger: s.log})
+	if err != nil {
+		return err
+	}
+	s.parts.add(part{name: "router", stop: s.router.Close})
 	trim := newTrimmer(func() int { return s.node.Info().Connections })
 	s.parts.add(part{name: "memory trimmer", start: trim.start, stop: trim.stop})
 	return nil
@@ -136,7 +143,7 @@ func (s *service) addAlloc(tokens []string) (err error) {
 	s.alloc, err = alloc.New(alloc.Options{
 		Listen: c.Alloc.Listen, Tokens: tokens, Insecure: c.API.Insecure, MaxBody: int64(c.API.MaxBody),
 		Rate: rate, Burst: c.API.Burst, MaxWait: c.API.MaxWait.Std(),
-		Members: cluster.Static{s.node}, Ledger: s.ledger, Snapshot: s.metrics.Snapshot, Gatherer: s.registry,
+		Router: s.router, Ledger: s.ledger, Snapshot: s.metrics.Snapshot, Gatherer: s.registry,
 		Metrics: s.metrics, Ready: s.node.Ready, Logger: s.log, Version: thisBuild().Version, Compile: cluster.Compile,
 	})
 	if err != nil {

@@ -41,7 +41,7 @@ func Compile(text string) (Condition, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrCondition, err)
 	}
-	c := &script{program: program}
+	c := &script{program: program, text: text}
 	c.machines.New = func() any { return goja.New() }
 	return c, nil
 }
@@ -49,12 +49,16 @@ func Compile(text string) (Condition, error) {
 // script is a compiled condition. A JavaScript machine serves one goroutine at a
 // time, so there are as many as evaluate at once.
 type script struct {
+	text     string
 	program  *goja.Program
 	machines sync.Pool
 
 	mu    sync.Mutex
 	stuck bool // it ran into the time limit
 }
+
+// String implements [Condition].
+func (c *script) String() string { return c.text }
 
 // Match implements [Condition].
 func (c *script) Match(f Facts) bool {

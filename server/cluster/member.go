@@ -1,6 +1,7 @@
 // Package cluster knows the nodes of a Fanfare cluster and how to hand work to
-// them. Today there is the static membership of a single process; ZooKeeper and
-// links to other nodes take their place behind the same types.
+// them: a [Registry] says who they are, a [Link] talks to one of them over the
+// gateway protocol, a [Mesh] keeps a link to each, and a [Router] finds the nodes
+// that a user's devices are connected to.
 package cluster
 
 import (
@@ -19,6 +20,8 @@ type Push struct {
 	ClientTypes []protocol.ClientType // only these classes of devices; empty = all
 	Tags        []string              // only connections with at least one of these tags; empty = all
 	Condition   Condition             // only connections for which it holds; nil = all
+	Task        string                // MPush's task id, whose counters in the store steer a broadcast; empty = none
+	Rate        int                   // a broadcast's connections per second on each node; 0 = the node's default, negative = no limit
 	Accepted    time.Time             // when the entry point took it
 }
 
@@ -31,6 +34,8 @@ func (p *Push) Selective() bool {
 // several goroutines and must not block.
 type Condition interface {
 	Match(Facts) bool
+	// String is the text that [Compile] made it of.
+	String() string
 }
 
 // Facts are what a [Condition] may ask about a connection.
@@ -40,6 +45,11 @@ type Facts struct {
 
 // Result is the end of a push for one user, or of a whole broadcast.
 type Result struct {
+	// User is the target, set by [Member.PushAll] alone.
+	User string
+	// Unsent: the node never got the push, so another may have it. Only links say so,
+	// with [protocol.OutcomeNodeLost] or [protocol.OutcomeRejected].
+	Unsent bool
 	// Node is the id of the node that decided.
 	Node string
 	// Outcome is the end of the message: for a user with several devices the best
@@ -57,9 +67,13 @@ type Result struct {
 // goroutine, do not block and do not call back into the node. Done is called exactly
 // once for each user, or once for a broadcast. Reached is called for stages as they
 // happen; one that another goroutine overtook may come after Done and says nothing
-// that the result did not.
+// that the result did not. Progress is called now and then while a broadcast runs,
+// with what one node (Result.Node) has done so far, and once with its end, whose
+// Outcome is not pending any more; calls for one node come in order, and none comes
+// after Done.
 type Tracker interface {
 	Reached(stage protocol.Stage, node string, at time.Time)
+	Progress(Result)
 	Done(Result)
 }
 
@@ -81,6 +95,8 @@ type Info struct {
 	Gateway     string    `json:"gateway,omitempty"`   // host:port for back ends and peers
 	Ops         string    `json:"ops,omitempty"`       // host:port of /metrics
 	State       State     `json:"state"`
+	Weight      int       `json:"weight"`         // share of devices it is to get, 1 unless configured
+	Java        bool      `json:"java,omitempty"` // an MPush node: it tells little of itself
 	Connections int       `json:"connections"`
 	Users       int       `json:"users"` // distinct bound users
 	Version     string    `json:"version"`
@@ -106,16 +122,17 @@ type Device struct {
 // link to another one. No method blocks.
 type Member interface {
 	Info() Info
-	// Push delivers p to the devices of user. t.Done is called exactly once, also
-	// when the node is stopping.
+	// Push delivers p to the devices of user that are connected to this node. t.Done
+	// is called exactly once, also when the node is stopping.
 	Push(p *Push, user string, t Tracker)
-	// Broadcast delivers p to every bound connection that its filters match.
+	// PushAll does so for many users. t.Done is called once for each, with
+	// Result.User set. The slice must not change afterwards.
+	PushAll(p *Push, users []string, t Tracker)
+	// Broadcast delivers p to every bound connection of this node that its filters match.
 	Broadcast(p *Push, t Tracker)
-	// Devices lists the devices of a user that this node knows, online or not.
-	Devices(user string) []Device
-	// Kick ends the user's connections of the given classes (none = all) and returns
-	// how many it ended.
-	Kick(user string, types ...protocol.ClientType) int
+	// Cancel stops a running broadcast of this message id. Connections that it had not
+	// come to end as rejected.
+	Cancel(id string)
 	// Drain stops accepting and asks devices to leave, at most rate connections per
 	// second (0 = the node's default). A second call only changes the rate.
 	Drain(rate int)

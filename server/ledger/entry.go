@@ -60,6 +60,9 @@ func (e *Entry) Reached(stage protocol.Stage, node string, at time.Time) {
 	}
 }
 
+// Progress notes what a node has done so far of a broadcast.
+func (e *Entry) Progress(r cluster.Result) {}
+
 // reach merges a time into the stages. Of many deliveries the first that was
 // queued counts and the last that was written.
 func (e *Entry) reach(stage protocol.Stage, node string, at time.Time) {

@@ -114,6 +114,9 @@ type Tracker struct {
 // Reached implements cluster.Tracker.
 func (k *Tracker) Reached(s protocol.Stage, node string, at time.Time) { k.entry.Reached(s, node, at) }
 
+// Progress implements cluster.Tracker.
+func (k *Tracker) Progress(r cluster.Result) { k.entry.Progress(r) }
+
 // Done implements cluster.Tracker.
 func (k *Tracker) Done(r cluster.Result) {
 	k.entry.Done(r)

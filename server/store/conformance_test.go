@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -11,13 +10,9 @@ import (
 	"github.com/fanfare-push/fanfare/protocol"
 )
 
-// backend is what every store can do.
+// backend is a store that also knows how many users are online.
 type backend interface {
-	SaveSession(ctx context.Context, id string, v Session) error
-	LoadSession(ctx context.Context, id string) (Session, bool, error)
-	PutRoute(ctx context.Context, user string, r Route) (old Route, had bool, err error)
-	DropRoute(ctx context.Context, user string, t protocol.ClientType, connection string) (bool, error)
-	Routes(ctx context.Context, user string) ([]Route, error)
+	Store
 	Online() int
 }
 
@@ -99,17 +94,18 @@ func mustPut(t testing.TB, s backend, user string, r Route) (Route, bool) {
 
 func wantDrop(t testing.TB, s backend, user string, class protocol.ClientType, connection string, want bool) {
 	t.Helper()
-	if got, err := s.DropRoute(t.Context(), user, class, connection); err != nil || got != want {
+	if got, err := s.DropRoute(t.Context(), user, Route{ClientType: class, Connection: connection}); err != nil || got != want {
 		t.Errorf("drop %s of %s: %v, %v; want %v", connection, user, got, err, want)
 	}
 }
 
 func wantRoutes(t testing.TB, s backend, user string, want ...Route) {
 	t.Helper()
-	got, err := s.Routes(t.Context(), user)
-	if err != nil || len(got) != len(want) {
-		t.Fatalf("routes of %s: %+v, %v; want %+v", user, got, err, want)
+	all, err := s.Routes(t.Context(), user)
+	if err != nil || len(all) != 1 || len(all[0]) != len(want) {
+		t.Fatalf("routes of %s: %+v, %v; want %+v", user, all, err, want)
 	}
+	got := all[0]
 	for i := range want {
 		if !sameRoute(got[i], want[i]) {
 			t.Errorf("route %d of %s:\n got %+v\nwant %+v", i, user, got[i], want[i])
@@ -275,7 +271,7 @@ func conformConcurrent(t *testing.T, s backend, c *clock) {
 					t.Errorf("%s was replaced twice", old.Connection)
 				}
 			}
-			ok, err := s.DropRoute(t.Context(), "u", protocol.ClientMobile, connection)
+			ok, err := s.DropRoute(t.Context(), "u", Route{ClientType: protocol.ClientMobile, Connection: connection})
 			if err != nil {
 				t.Error(err)
 			}

@@ -157,9 +157,12 @@ func (s *Embedded) PutRoute(ctx context.Context, user string, r Route) (old Rout
 	return old, had, nil
 }
 
-// DropRoute takes the user's route of client type t offline, if connection still
-// owns it; otherwise it changes nothing and returns false.
-func (s *Embedded) DropRoute(ctx context.Context, user string, t protocol.ClientType, connection string) (bool, error) {
+// DropRoute implements [Store].
+func (s *Embedded) DropRoute(ctx context.Context, user string, r Route) (bool, error) {
+	return s.dropRoute(ctx, user, r.ClientType, r.Connection)
+}
+
+func (s *Embedded) dropRoute(ctx context.Context, user string, t protocol.ClientType, connection string) (bool, error) {
 	if err := s.journal.reserve(ctx); err != nil {
 		return false, err
 	}
@@ -177,21 +180,22 @@ func (s *Embedded) DropRoute(ctx context.Context, user string, t protocol.Client
 	return ok, nil
 }
 
-// Routes lists the user's routes, online and offline, at most one of each client
-// type, in the order of [protocol.ClientTypes].
-func (s *Embedded) Routes(_ context.Context, user string) ([]Route, error) {
+// Routes implements [Store].
+func (s *Embedded) Routes(_ context.Context, users ...string) ([][]Route, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, ErrClosed
 	}
-	var found []Route
-	for _, t := range protocol.ClientTypes() {
-		if r := s.routes.byKey[routeKey{user, t}]; r != nil {
-			found = append(found, r.expand())
+	all := make([][]Route, len(users))
+	for i, user := range users {
+		for _, t := range protocol.ClientTypes() {
+			if r := s.routes.byKey[routeKey{user, t}]; r != nil {
+				all[i] = append(all[i], r.expand())
+			}
 		}
 	}
-	return found, nil
+	return all, nil
 }
 
 // Online is the number of online routes.

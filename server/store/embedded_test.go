@@ -129,7 +129,7 @@ func TestBounds(t *testing.T) {
 				}
 			}
 			for i, kept := range []bool{false, false, true, true} {
-				if found, _ := s.Routes(t.Context(), fmt.Sprint("u", i)); (len(found) == 1) != kept {
+				if found, _ := s.Routes(t.Context(), fmt.Sprint("u", i)); (len(found[0]) == 1) != kept {
 					t.Errorf("dir %q: route %d: %v", dir, i, found)
 				}
 			}
@@ -156,7 +156,7 @@ func TestBounds(t *testing.T) {
 		}
 		o.MaxRoutes = 1 // the order survives, too
 		s = openTest(t, o)
-		if found, _ := s.Routes(t.Context(), "u3"); len(found) != 0 {
+		if found, _ := s.Routes(t.Context(), "u3"); len(found[0]) != 0 {
 			t.Errorf("the older route stayed: %v", found)
 		}
 	}
@@ -374,7 +374,7 @@ func TestClosed(t *testing.T) {
 	}
 	_, _, loadErr := s.LoadSession(t.Context(), testID)
 	_, _, putErr := s.PutRoute(t.Context(), "u", testRoute(newClock(), "c"))
-	_, dropErr := s.DropRoute(t.Context(), "u", protocol.ClientMobile, "c")
+	_, dropErr := s.DropRoute(t.Context(), "u", Route{ClientType: protocol.ClientMobile, Connection: "c"})
 	_, routesErr := s.Routes(t.Context(), "u")
 	for i, err := range []error{s.SaveSession(t.Context(), testID, Session{}), loadErr, putErr, dropErr, routesErr} {
 		if !errors.Is(err, ErrClosed) {
@@ -416,7 +416,7 @@ func TestOwnershipProperty(t *testing.T) {
 			},
 			"drop": func(t *rapid.T) {
 				k, conn := key.Draw(t, "key"), connection.Draw(t, "connection")
-				ok, err := s.DropRoute(context.Background(), k.user, k.clientType, conn)
+				ok, err := s.DropRoute(context.Background(), k.user, Route{ClientType: k.clientType, Connection: conn})
 				if err != nil || ok != (owner[k] == conn) {
 					t.Fatalf("dropped %v, %v; owner is %q", ok, err, owner[k])
 				}

@@ -11,7 +11,9 @@ import (
 
 // Route says where a user's device of one client type is, or was last.
 type Route struct {
-	Node       string // id of the node that holds the connection
+	Node       string // id of the node that holds the connection; empty for a Java node
+	Address    string // host:port of that node's gateway, as in the registry
+	PublicIP   string // names the node's online list; empty: the host of Address
 	Connection string // id of the connection, unique in the cluster; empty when offline
 	DeviceID   string
 
