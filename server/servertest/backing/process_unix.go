@@ -1,0 +1,8 @@
+//go:build unix && !linux
+
+package backing
+
+import "syscall"
+
+// ownGroup keeps signals of the terminal away from a server.
+func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
