@@ -121,12 +121,21 @@ const (
 	StorePutRoute
 	StoreDropRoute
 	StoreRoutes
+	StoreRestore     // routes written again after the store came back
+	StoreSweep       // one walk over all routes
+	StoreOnlineUsers // length of an online list
+	StoreLease
+	StoreSendKick
+	StoreTask
+	StoreTaskReached
+	StorePing
 
-	numStoreOperations = int(StoreRoutes) + 1
+	numStoreOperations = int(StorePing) + 1
 )
 
 var storeOperationNames = [numStoreOperations]string{
 	"save_session", "load_session", "put_route", "drop_route", "routes",
+	"restore", "sweep", "online_users", "lease", "send_kick", "task", "task_reached", "ping",
 }
 
 // String is the label value.

@@ -44,6 +44,8 @@ type Metrics struct {
 	poolQueue         [numPools]prometheus.Gauge
 	poolRejected      [numPools]prometheus.Counter
 	httpRequests      [numHTTPHandlers][numCodeClasses]prometheus.Counter
+
+	storeMetrics
 }
 
 // New registers every metric that a node or an allocator has and sets all their
@@ -56,6 +58,7 @@ func New(reg prometheus.Registerer) *Metrics {
 	m.addMessages(b)
 	m.addCluster(b)
 	m.addResources(b)
+	m.addStore(b)
 	return m
 }
 

@@ -46,7 +46,8 @@ var contract = []string{
 	"fanfare_slow_connections gauge over=1s|10s|60s",
 	"fanfare_gateway_requests_total counter direction=in|out result=ok|offline|refused|timeout|error",
 	"fanfare_routes_stale_total counter kind=node|connection",
-	"fanfare_store_duration_seconds histogram operation=save_session|load_session|put_route|drop_route|routes result=ok|error",
+	"fanfare_store_duration_seconds histogram operation=save_session|load_session|put_route|drop_route|routes|" +
+		"restore|sweep|online_users|lease|send_kick|task|task_reached|ping result=ok|error",
 	"fanfare_registry_connected gauge",
 	"fanfare_cluster_nodes gauge state=serving|draining|lost",
 	"fanfare_broadcasts_running gauge",
@@ -54,6 +55,9 @@ var contract = []string{
 	"fanfare_accept_errors_total counter kind=emfile|other",
 	"fanfare_pool_queue_length gauge pool=rsa|store",
 	"fanfare_pool_rejected_total counter pool=rsa|store",
+	"fanfare_store_unreadable_total counter kind=session|route|kick|task",
+	"fanfare_kicks_listening gauge",
+	"fanfare_kicks_joined_total counter",
 	"fanfare_http_requests_total counter code=2xx|3xx|4xx|5xx " +
 		"handler=servers|demo_push|console|push|messages|users|kick|nodes|drain|events|sd|other",
 }

@@ -1,0 +1,19 @@
+package exporter
+
+// StoreValue is a kind of value in the store that several programs write.
+type StoreValue uint8
+
+// The kinds of values.
+const (
+	ValueSession StoreValue = iota
+	ValueRoute
+	ValueKick // a message that ends a connection on another node
+	ValueTask // what steers a broadcast
+
+	numStoreValues = int(ValueTask) + 1
+)
+
+var storeValueNames = [numStoreValues]string{"session", "route", "kick", "task"}
+
+// String is the label value.
+func (v StoreValue) String() string { return storeValueNames[clamp(v, numStoreValues)] }
