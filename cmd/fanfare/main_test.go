@@ -161,7 +161,7 @@ func (r result) wantLine(t *testing.T, code int, texts ...string) {
 // anyPorts are the flags that let everything listen on free loopback ports.
 func anyPorts(command string, more ...string) []string {
 	args := []string{command}
-	for _, key := range []string{"node.listen.device", "node.listen.websocket", "node.listen.gateway", "node.listen.ops", "alloc.listen"} {
+	for _, key := range []string{"node.listen.device", "node.listen.websocket", "node.listen.gateway", "node.listen.admin", "node.listen.ops", "alloc.listen"} {
 		args = append(args, "--set", key+"=127.0.0.1:0")
 	}
 	return append(args, more...)

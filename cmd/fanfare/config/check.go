@@ -18,8 +18,9 @@ type Role string
 
 // The programs that take a configuration.
 const (
-	RoleRun  Role = "run"  // node, allocator and console in one process
-	RoleNode Role = "node" // a push node
+	RoleRun   Role = "run"   // node, allocator and console in one process
+	RoleNode  Role = "node"  // a push node
+	RoleAlloc Role = "alloc" // an allocator
 )
 
 // minToken is the least length of a bearer token, in bytes.
@@ -33,11 +34,15 @@ func (l *loader) check(role Role) {
 		l.at("limits.max_heartbeat", "is %v, below limits.min_heartbeat %v; raise it", c.Limits.MaxHeartbeat, c.Limits.MinHeartbeat)
 	}
 	l.checkListeners(role)
-	if role == RoleRun {
-		l.checkAPI()
+	if role != RoleNode {
+		l.checkAPI(role)
 	}
-	l.checkKey(role)
-	l.checkTLS()
+	if role != RoleAlloc {
+		l.checkKey(role)
+		l.checkTLS()
+	}
+	l.checkCluster(role)
+	l.checkSecrets()
 	c.Store.Dir = l.path("store.dir", c.Store.Dir)
 	if err := usableDir(c.Store.Dir); err != nil {
 		l.at("store.dir", "%v", err)
@@ -46,17 +51,13 @@ func (l *loader) check(role Role) {
 
 func (l *loader) checkListeners(role Role) {
 	n := l.config.Node.Listen
-	if n.Device == "" && n.WebSocket == "" {
+	if n.Device == "" && n.WebSocket == "" && role != RoleAlloc {
 		l.at("node.listen.device", "and node.listen.websocket are both off; no device could connect")
-	}
-	if n.Gateway != "" && !private(n.Gateway) {
-		l.warnings = append(l.warnings, Problem{Key: "node.listen.gateway", Text: fmt.Sprintf(
-			"is %s, which may be reached from anywhere; whoever reaches it can push to everybody, as the protocol has no credentials: name a private address", n.Gateway)})
 	}
 	taken := map[string]string{}
 	for _, k := range l.keys {
 		f := l.fields[k]
-		if f.Kind != "listen" || (k == "alloc.listen" && role != RoleRun) {
+		if f.Kind != "listen" || !role.listens(k) {
 			continue
 		}
 		a := f.value(l.config).String()
@@ -70,15 +71,31 @@ func (l *loader) checkListeners(role Role) {
 	}
 }
 
+// listens tells whether a process of this role binds the address of a key.
+func (r Role) listens(key string) bool {
+	switch r {
+	case RoleNode:
+		return key != "alloc.listen"
+	case RoleAlloc:
+		return key == "alloc.listen"
+	}
+	return true
+}
+
 // checkAPI looks at the tokens that keep strangers off an API that can change things.
-func (l *loader) checkAPI() {
+func (l *loader) checkAPI(role Role) {
 	c := l.config
 	for i, t := range c.API.Tokens {
 		if len(t.Reveal()) < minToken {
 			l.at(l.given("api.tokens"), "holds a token (number %d) shorter than %d characters; make one with: openssl rand -hex 16", i+1, minToken)
 		}
 	}
-	if c.NeedsToken() {
+	switch {
+	case role == RoleAlloc && c.Alloc.Listen == "":
+		l.at("alloc.listen", "is empty; an allocator needs an address")
+	case role == RoleAlloc && c.NeedsToken():
+		l.at("api.tokens_file", "is not set, but alloc.listen is the public address %s; set it, or listen on 127.0.0.1", c.Alloc.Listen)
+	case c.NeedsToken():
 		l.warnings = append(l.warnings, Problem{Key: "alloc.listen", Text: fmt.Sprintf(
 			"is the public address %s and there is no api.tokens_file: fanfare run makes up a token at each start", c.Alloc.Listen)})
 	}
@@ -177,13 +194,6 @@ func Loopback(address string) bool {
 	}
 	ip := net.ParseIP(host)
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
-}
-
-// private tells whether only this machine or a private network can reach an address.
-func private(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	ip := net.ParseIP(host)
-	return Loopback(address) || (err == nil && ip != nil && (ip.IsPrivate() || ip.IsLinkLocalUnicast()))
 }
 
 // usableDir tells why files could not be written below dir, which need not exist

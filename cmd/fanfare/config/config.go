@@ -23,7 +23,9 @@ type Config struct {
 
 // Node names the push node and says where it listens.
 type Node struct {
-	ID        string    `key:"id" doc:"Name of the node in the API, the console and logs. Empty: the host name."`
+	ID        string    `key:"id" doc:"Name of the node in the cluster, the API, the console and logs. No two nodes may have the same. Empty: the host name."`
+	PublicIP  string    `key:"public_ip" doc:"Address under which devices know this machine; it also names the node's list of online users, as in MPush. Empty: the host of node.advertise.device."`
+	Weight    int       `key:"weight" default:"1" min:"1" max:"1000" doc:"Share of the devices this node is to get, relative to the others."`
 	Listen    Listen    `key:"listen"`
 	Advertise Advertise `key:"advertise"`
 }
@@ -32,7 +34,8 @@ type Node struct {
 type Listen struct {
 	Device    string `key:"device" default:":3000" kind:"listen" host:"public" doc:"Devices, MPush binary protocol. Empty: off."`
 	WebSocket string `key:"websocket" default:":8008" kind:"listen" host:"public" doc:"Devices over WebSocket, MPush JSON. Empty: off."`
-	Gateway   string `key:"gateway" default:"127.0.0.1:3001" kind:"listen" doc:"MPush back ends. The protocol has no credentials, so only a private address may be given here: whoever reaches it can push. Empty: off."`
+	Gateway   string `key:"gateway" default:"127.0.0.1:3001" kind:"listen" doc:"MPush back ends and other nodes. In a cluster (registry.kind zookeeper) the default is this machine's private address. The protocol of back ends has no credentials: only loopback, private addresses and security.gateway_allow may connect. Empty: off."`
+	Admin     string `key:"admin" default:"127.0.0.1:3002" kind:"listen" doc:"Text console for operators (telnet). An address that is not loopback needs security.admin_password. Empty: off."`
 	Ops       string `key:"ops" default:":9310" kind:"listen" host:"public" doc:"/metrics, /-/healthy, /-/ready for everybody; /debug/pprof and POST /-/drain for this machine only. Empty: off."`
 }
 
@@ -62,13 +65,42 @@ type API struct {
 
 // Store is where routes and sessions are kept.
 type Store struct {
-	Kind string `key:"kind" default:"embedded" oneof:"embedded" doc:"embedded: in this process."`
-	Dir  string `key:"dir" doc:"Directory of the embedded store's files. Empty: memory only, so that sessions end with the process."`
+	Kind  string `key:"kind" default:"embedded" oneof:"embedded|redis" doc:"embedded: in this process, for one node alone. redis: shared by all nodes, in MPush's layout."`
+	Dir   string `key:"dir" doc:"Directory of the embedded store's files. Empty: memory only, so that sessions end with the process."`
+	Redis Redis  `key:"redis"`
+}
+
+// Redis is how to reach the store of a cluster.
+type Redis struct {
+	Mode         string   `key:"mode" default:"single" oneof:"single|sentinel|cluster" doc:"single: one server. sentinel: the addresses are sentinels, and master is the name they know the server by. cluster: Redis Cluster."`
+	Addresses    []string `key:"addresses" default:"127.0.0.1:6379" doc:"host:port of the servers, or of the sentinels."`
+	Master       string   `key:"master" doc:"Name of the master, for sentinel."`
+	Username     string   `key:"username" doc:"User of Redis's access control list. Empty: the default user."`
+	Password     Secret   `key:"password" doc:"Password of the user."`
+	PasswordFile string   `key:"password_file" doc:"File with the password."`
+	DB           int      `key:"db" default:"0" min:"0" max:"1000" doc:"Number of the database. MPush always uses 0; Redis Cluster has only 0."`
+	TLS          bool     `key:"tls" default:"false" doc:"Connect with TLS and check the server's certificate."`
+	CAFile       string   `key:"ca_file" doc:"Certificates (PEM) to check the server's against. Empty: those of the system."`
+	Timeout      Duration `key:"timeout" default:"2s" min:"50ms" max:"30s" doc:"Time one command may take."`
+	PoolSize     int      `key:"pool_size" default:"0" min:"0" max:"10000" doc:"Connections to each server. 0: ten for each processor."`
+	SweepRate    int      `key:"sweep_rate" default:"5000" min:"10" max:"1000000" doc:"Routes a second that a sweep for stale ones looks at."`
+	SweepEvery   Duration `key:"sweep_every" default:"1h" min:"1m" max:"7d" doc:"Time between two such sweeps."`
 }
 
 // Registry is how nodes find each other.
 type Registry struct {
-	Kind string `key:"kind" default:"static" oneof:"static" doc:"static: this node alone."`
+	Kind      string    `key:"kind" default:"static" oneof:"static|zookeeper" doc:"static: the nodes of registry.nodes, or this node alone. zookeeper: nodes announce themselves, in MPush's layout."`
+	Nodes     []string  `key:"nodes" doc:"The other nodes of a static cluster, each as id=gateway-host:port."`
+	ZooKeeper ZooKeeper `key:"zookeeper"`
+}
+
+// ZooKeeper is how to reach the registry of a cluster. Defaults are MPush's.
+type ZooKeeper struct {
+	Servers        []string `key:"servers" default:"127.0.0.1:2181" doc:"host:port of the servers."`
+	Namespace      string   `key:"namespace" default:"mpush" doc:"First part of every path."`
+	Digest         Secret   `key:"digest" doc:"Credential of the digest scheme that every path is protected with; mpush unless set, as in MPush."`
+	DigestFile     string   `key:"digest_file" doc:"File with the digest credential."`
+	SessionTimeout Duration `key:"session_timeout" default:"5s" min:"1s" max:"1m" doc:"How long a node may be silent before the others take it for dead."`
 }
 
 // Security holds keys and what is asked of devices.
@@ -81,6 +113,11 @@ type Security struct {
 	RequireEncryption bool     `key:"require_encryption" default:"false" doc:"Refuse handshakes and binds in clear on the binary port."`
 	TLSCertFile       string   `key:"tls_cert_file" doc:"Certificate chain (PEM) for TLS on the device and WebSocket ports. Empty: no TLS."`
 	TLSKeyFile        string   `key:"tls_key_file" doc:"Private key (PEM) of the certificate."`
+	GatewayAllow      []string `key:"gateway_allow" doc:"Networks (10.1.0.0/16) or addresses beside loopback and private ones whose back ends and nodes may connect to the gateway."`
+	GatewaySecret     Secret   `key:"gateway_secret" doc:"Secret that all nodes and allocators share. With it nodes prove to each other who they are, from any address; without it addresses alone decide. At least 16 characters."`
+	GatewaySecretFile string   `key:"gateway_secret_file" doc:"File with that secret."`
+	AdminPassword     Secret   `key:"admin_password" doc:"Password that the admin console asks for. Empty: none, and the console listens on loopback only. At least 12 characters."`
+	AdminPasswordFile string   `key:"admin_password_file" doc:"File with that password."`
 	AllowedOrigins    []string `key:"allowed_origins" doc:"Origins of web pages that may open a WebSocket, such as https://app.example.org. Empty: any, as in MPush."`
 }
 
@@ -116,7 +153,10 @@ type Push struct {
 	AckTimeout     Duration `key:"ack_timeout" default:"10s" min:"100ms" max:"10m" doc:"How long to wait for a device's ack when the push does not say."`
 	MaxPendingAcks int      `key:"max_pending_acks" default:"256" min:"1" max:"65536" doc:"Acks awaited from one connection; the next push that wants one ends as rejected."`
 	MaxBroadcasts  int      `key:"max_broadcasts" default:"16" min:"1" max:"1024" doc:"Broadcasts that run at a time; the next ends as rejected."`
+	RouteTimeout   Duration `key:"route_timeout" default:"5s" min:"100ms" max:"1m" doc:"How long a push may wait for a node that does not answer, or for the store."`
 	DrainRate      int      `key:"drain_rate" default:"500" min:"1" max:"1000000" doc:"Connections a second that are asked to leave while the node drains."`
+	DrainTimeout   Duration `key:"drain_timeout" default:"30s" min:"0s" max:"1h" doc:"How long a process that was asked to end drains before it closes what is left. 0: it does not drain."`
+	KickGrace      Duration `key:"kick_grace" default:"3s" min:"0s" max:"1m" doc:"How long a device that was told of a login elsewhere may stay connected, to say goodbye, before its connection is closed (kicked)."`
 	LedgerMessages int      `key:"ledger_messages" default:"100000" min:"100" max:"100000000" doc:"Messages whose stages and outcome can be asked for; the oldest are forgotten first."`
 	LedgerBytes    Size     `key:"ledger_bytes" default:"64m" min:"1m" max:"64g" doc:"Memory that these may take."`
 }

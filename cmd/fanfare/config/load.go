@@ -31,6 +31,7 @@ type Options struct {
 	File        string       // a YAML file; empty = none
 	Environ     []string     // NAME=value, as from os.Environ
 	DefaultHost string       // host of the public addresses where nothing names one; empty = as declared
+	GatewayHost string       // host of node.listen.gateway in a cluster where nothing names one; empty = as declared
 	Host        string       // host that the public addresses get whatever the file says; empty = leave them
 	Set         []Assignment // from the command line
 }
@@ -49,6 +50,7 @@ func Load(o Options) (c *Config, warnings []Problem, err error) {
 	for _, a := range o.Set {
 		l.loadAssignment(a)
 	}
+	l.openGateway(o.GatewayHost)
 	if !l.unread {
 		l.readSecrets()
 		l.check(o.Role)
@@ -207,6 +209,19 @@ func (l *loader) rehost(host string) {
 		if _, port, err := net.SplitHostPort(f.value(l.config).String()); err == nil {
 			f.value(l.config).SetString(net.JoinHostPort(host, port))
 		}
+	}
+}
+
+// openGateway moves a gateway that nobody placed to where other nodes can reach it.
+func (l *loader) openGateway(host string) {
+	const key = "node.listen.gateway"
+	c := l.config
+	clustered := c.Registry.Kind == "zookeeper" || len(c.Registry.Nodes) > 0
+	if _, placed := l.origins[key]; placed || host == "" || !clustered {
+		return
+	}
+	if _, port, err := net.SplitHostPort(c.Node.Listen.Gateway); err == nil {
+		c.Node.Listen.Gateway = net.JoinHostPort(host, port)
 	}
 }
 
