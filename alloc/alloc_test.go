@@ -12,7 +12,7 @@ import (
 )
 
 func TestNewRefusesOpenAddresses(t *testing.T) {
-	r := &rig{roster: &roster{}, log: &lines{}}
+	r := unstarted(t)
 	for _, listen := range []string{":0", "0.0.0.0:0", "[::]:0"} {
 		_, err := New(r.options(func(o *Options) { o.Listen = listen }))
 		if err == nil || !strings.Contains(err.Error(), "api.tokens") || strings.Contains(err.Error(), "\n") {
@@ -39,12 +39,12 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	r := &rig{roster: &roster{}, log: &lines{}}
+	r := unstarted(t)
 	for want, change := range map[string]func(*Options){
 		"alloc.listen":   func(o *Options) { o.Listen = "127.0.0.1:port" },
 		"already in use": func(o *Options) { o.Listen = taken.Addr().String() },
 		"api.tokens":     func(o *Options) { o.Tokens = []string{""} },
-		"Members":        func(o *Options) { o.Members = nil },
+		"Router":         func(o *Options) { o.Router = nil },
 		"Ledger":         func(o *Options) { o.Ledger = nil },
 	} {
 		if _, err := New(r.options(change)); err == nil || !strings.Contains(err.Error(), want) {
@@ -67,7 +67,7 @@ func TestStopIsTheEnd(t *testing.T) {
 }
 
 func TestStopWithoutStart(t *testing.T) {
-	r := &rig{roster: &roster{}, log: &lines{}}
+	r := unstarted(t)
 	a, err := New(r.options(nil))
 	if err != nil {
 		t.Fatal(err)

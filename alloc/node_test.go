@@ -1,12 +1,14 @@
 package alloc
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/fanfare-push/fanfare/protocol"
 	"github.com/fanfare-push/fanfare/server/cluster"
+	"github.com/fanfare-push/fanfare/server/store"
 )
 
 // scriptedNode is a member whose every answer a test decides. The tests here are
@@ -15,7 +17,8 @@ import (
 type scriptedNode struct {
 	pushed chan delivery // gets every push and broadcast
 	hold   bool          // do not end pushes; the test calls Done itself
-	fault  bool          // panic on a push
+	fault  bool          // panic when asked for the info
+	deaf   bool          // do nothing when asked to drain
 
 	mu      sync.Mutex
 	info    cluster.Info
@@ -23,7 +26,10 @@ type scriptedNode struct {
 	outcome protocol.Outcome // for users that are online
 	kicks   []kick
 	rates   []int
+	cancels []string
 }
+
+var _ cluster.Local = (*scriptedNode)(nil)
 
 type delivery struct {
 	push      *cluster.Push
@@ -43,21 +49,21 @@ func newNode(id string) *scriptedNode {
 	return &scriptedNode{
 		pushed: make(chan delivery, 1000),
 		info: cluster.Info{
-			ID: id, Device: id + ".example:3000", Ops: id + ".example:9310",
-			State: cluster.Serving, Version: "1.2.3", Since: started,
+			ID: id, Device: id + ".example:3000", Gateway: id + ".example:3001", Ops: id + ".example:9310",
+			State: cluster.Serving, Weight: 1, Version: "1.2.3", Since: started,
 		},
 		devices: make(map[string][]cluster.Device),
 		outcome: protocol.OutcomeSent,
 	}
 }
 
-// online gives users one device each.
+// online gives users one device each, of another class than those that they have.
 func (n *scriptedNode) online(users ...string) *scriptedNode {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, user := range users {
 		n.devices[user] = append(n.devices[user], cluster.Device{
-			ClientType: protocol.ClientMobile, Node: n.info.ID, Connection: "c-" + user, Since: started,
+			ClientType: protocol.ClientTypes()[len(n.devices[user])], Node: n.info.ID, Connection: "c-" + user, Since: started,
 			Online: true, DeviceID: "d-" + user, OSName: "android", Transport: protocol.TLS.String(),
 		})
 	}
@@ -78,17 +84,55 @@ func (n *scriptedNode) state(s cluster.State) *scriptedNode {
 func (n *scriptedNode) Info() cluster.Info {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.info
-}
-
-func (n *scriptedNode) Push(p *cluster.Push, user string, t cluster.Tracker) {
 	if n.fault {
 		panic("the node is broken")
 	}
+	return n.info
+}
+
+// routes are what a store knows of the node's devices.
+func (n *scriptedNode) routes() (routes []store.UserRoute) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for user, devices := range n.devices {
+		for _, d := range devices {
+			routes = append(routes, store.UserRoute{User: user, Route: store.Route{
+				Node: n.info.ID, Address: n.info.Gateway, Connection: d.Connection, DeviceID: d.DeviceID,
+				OSName: d.OSName, ClientType: d.ClientType, Since: d.Since, Online: d.Online,
+			}})
+		}
+	}
+	return routes
+}
+
+func (n *scriptedNode) Push(p *cluster.Push, user string, t cluster.Tracker) {
 	n.pushed <- delivery{p, user, false, t}
 	if !n.hold {
 		t.Done(n.result(p, len(n.Devices(user))))
 	}
+}
+
+func (n *scriptedNode) PushAll(p *cluster.Push, users []string, t cluster.Tracker) {
+	for _, user := range users {
+		n.Push(p, user, named{t, user})
+	}
+}
+
+// named says whom the ends are of.
+type named struct {
+	cluster.Tracker
+	user string
+}
+
+func (t named) Done(r cluster.Result) {
+	r.User = t.user
+	t.Tracker.Done(r)
+}
+
+func (n *scriptedNode) Cancel(id string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cancels = append(n.cancels, id)
 }
 
 func (n *scriptedNode) Broadcast(p *cluster.Push, t cluster.Tracker) {
@@ -131,6 +175,9 @@ func (n *scriptedNode) Drain(rate int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.rates = append(n.rates, rate)
+	if n.deaf {
+		return
+	}
 	n.info.State = cluster.Draining
 }
 
@@ -179,8 +226,41 @@ func (r *roster) set(nodes ...*scriptedNode) {
 	}
 }
 
+// nodes are the members as tests know them.
+func (r *roster) nodes() (nodes []*scriptedNode) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.members {
+		nodes = append(nodes, m.(*scriptedNode))
+	}
+	return nodes
+}
+
 func (r *roster) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.members, r.unknown = nil, true
+}
+
+// flakyStore is a real store that can be away.
+type flakyStore struct {
+	store.Store
+	mu   sync.Mutex
+	away error
+}
+
+func (s *flakyStore) leave(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.away = err
+}
+
+func (s *flakyStore) Routes(ctx context.Context, users ...string) ([][]store.Route, error) {
+	s.mu.Lock()
+	away := s.away
+	s.mu.Unlock()
+	if away != nil {
+		return nil, away
+	}
+	return s.Store.Routes(ctx, users...)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -18,26 +19,43 @@ import (
 
 	"github.com/fanfare-push/fanfare/exporter"
 	"github.com/fanfare-push/fanfare/protocol"
+	"github.com/fanfare-push/fanfare/server/cluster"
 	"github.com/fanfare-push/fanfare/server/ledger"
+	"github.com/fanfare-push/fanfare/server/store"
 )
 
-// rig is a started allocator with a real ledger and real metrics. Its client holds
-// every request and answer against docs/openapi.yaml.
+// rig is a started allocator with a real ledger, a real router and real metrics. Its
+// client holds every request and answer against docs/openapi.yaml.
 type rig struct {
 	*Allocator
 	t       *testing.T
 	roster  *roster
+	local   cluster.Local // the node of this process; nil without one
+	store   *flakyStore
 	ledger  *ledger.Ledger
 	metrics *exporter.Metrics
 	log     *lines
 	client  *http.Client
 }
 
-// newRig starts an allocator over nodes; change may change its options.
+// newRig starts an allocator over nodes, of which the first is that of this process;
+// change may change its options.
 func newRig(t *testing.T, change func(*Options), nodes ...*scriptedNode) *rig {
 	t.Helper()
-	r := &rig{t: t, roster: &roster{}, log: &lines{}}
+	r := unstarted(t)
 	r.roster.set(nodes...)
+	if len(nodes) > 0 {
+		r.local = nodes[0]
+	}
+	return r.run(change)
+}
+
+// unstarted is a rig without an allocator.
+func unstarted(t *testing.T) *rig { return &rig{t: t, roster: &roster{}, log: &lines{}} }
+
+func (r *rig) run(change func(*Options)) *rig {
+	t := r.t
+	t.Helper()
 	a, err := New(r.options(change))
 	if err != nil {
 		t.Fatal(err)
@@ -63,14 +81,44 @@ func (r *rig) options(change func(*Options)) Options {
 	reg := prometheus.NewRegistry()
 	r.metrics = exporter.New(reg)
 	r.ledger = ledger.New(ledger.Options{Metrics: r.metrics})
+	log := slog.New(slog.NewTextHandler(r.log, nil))
 	o := Options{
-		Listen: "127.0.0.1:0", Members: r.roster, Ledger: r.ledger, Snapshot: r.metrics.Snapshot,
-		Gatherer: reg, Metrics: r.metrics, Logger: slog.New(slog.NewTextHandler(r.log, nil)), Version: "test",
+		Listen: "127.0.0.1:0", Router: r.router(log), Ledger: r.ledger, Snapshot: r.metrics.Snapshot,
+		Gatherer: reg, Metrics: r.metrics, Logger: log, Version: "test",
 	}
 	if change != nil {
 		change(&o)
 	}
 	return o
+}
+
+// router is one over the nodes of the roster and a store with the routes to them.
+func (r *rig) router(log *slog.Logger) *cluster.Router {
+	embedded, err := store.Open(store.Options{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.store = &flakyStore{Store: embedded}
+	for _, n := range r.roster.nodes() {
+		for _, route := range n.routes() {
+			if _, _, err := embedded.PutRoute(r.t.Context(), route.User, route.Route); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+	}
+	routing, err := cluster.NewRouter(cluster.RouterOptions{
+		Members: r.roster, Local: r.local, Store: r.store, Metrics: r.metrics, Logger: log})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := errors.Join(routing.Close(ctx), embedded.Close()); err != nil {
+			r.t.Errorf("close: %v", err)
+		}
+	})
+	return routing
 }
 
 func (r *rig) stop() {
