@@ -73,6 +73,7 @@ type gateway struct {
 	node  *Node
 	dec   protocol.Decoder
 	slots chan struct{} // a token for each push that was not answered
+	peer  *linkPeer     // nil: a back end
 
 	mu     sync.Mutex // keeps replies whole
 	reason protocol.CloseReason
@@ -128,7 +129,7 @@ func (w *gateway) survives(err error) bool {
 
 func (w *gateway) requests(data []byte) bool {
 	for len(data) > 0 {
-		p, rest, ok, err := w.dec.Next(data, w.node.opt.Limits.PacketBytes)
+		p, rest, ok, err := w.dec.Next(data, w.frameLimit())
 		switch {
 		case errors.Is(err, protocol.ErrTooLarge):
 			w.end(protocol.CloseTooLarge, false)
@@ -138,6 +139,12 @@ func (w *gateway) requests(data []byte) bool {
 			return false
 		case !ok:
 			return true
+		case p.Command.IsLink():
+			if !w.link(&p) {
+				return false
+			}
+			data = rest
+			continue
 		case p.Command != protocol.CmdGatewayPush:
 			w.fail(&p, protocol.CodeUnsupportedCommand, protocol.CloseUnsupported)
 			return false

@@ -50,6 +50,9 @@ type Result struct {
 	// Unsent: the node never got the push, so another may have it. Only links say so,
 	// with [protocol.OutcomeNodeLost] or [protocol.OutcomeRejected].
 	Unsent bool
+	// Moved: the node, a Java one, says that the user is elsewhere. Only links say so,
+	// with [protocol.OutcomeOffline].
+	Moved bool
 	// Node is the id of the node that decided.
 	Node string
 	// Outcome is the end of the message: for a user with several devices the best
