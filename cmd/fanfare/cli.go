@@ -29,6 +29,8 @@ type cli struct {
 	Listen      listenCmd      `cmd:"" help:"Be a device and print what arrives."`
 	Bench       bench.Command  `cmd:"" help:"Measure this program under load: memory, latency, broadcasts, and whether the books balance."`
 	CheckConfig checkConfigCmd `cmd:"" help:"Check a configuration as a start would, or print the reference of all settings."`
+	InitSecrets initSecretsCmd `cmd:"" help:"Make the secrets of a new cluster: key, token, passwords."`
+	CheckHealth checkHealthCmd `cmd:"" help:"Ask a process whether it is ready. For health checks of containers."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 

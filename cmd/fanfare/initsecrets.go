@@ -1,0 +1,131 @@
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+)
+
+// Where the secrets of a cluster stand below the directory of init-secrets. Redis
+// has a directory of its own: it runs as another user, and may see its password only.
+const (
+	privateKeyName    = "fanfare/private.pem"
+	publicKeyName     = "fanfare/public.pem"
+	apiTokensName     = "fanfare/api-tokens"
+	gatewaySecretName = "fanfare/gateway-secret"
+	redisPasswordName = "redis/password"
+	redisConfigName   = "redis/redis.conf"
+)
+
+// initSecretsCmd makes the secrets of a new cluster.
+type initSecretsCmd struct {
+	Dir   string `arg:"" help:"Directory that gets the files."`
+	Print string `help:"Afterwards print one of them and nothing else: api-token, or public-key, which devices need." enum:",api-token,public-key" default:"" placeholder:"NAME"`
+}
+
+// Help is shown by --help.
+func (initSecretsCmd) Help() string {
+	return `Makes what a cluster keeps secret and no two clusters should share, each in a file of its own:
+
+  fanfare/private.pem     the RSA key of the handshake   security.private_key_file
+  fanfare/public.pem      its public half, for devices
+  fanfare/api-tokens      a token of the HTTP API        api.tokens_file
+  fanfare/gateway-secret  what nodes know each other by  security.gateway_secret_file
+  redis/password          Redis's password               store.redis.password_file
+  redis/redis.conf        the same for redis-server
+
+A file that is there already is kept, so it is safe to do this at every start and to put files of one's own there first.
+Only the owner may read the private ones. Those of Redis, which runs as another user, everybody who gets into the directory
+may read; keep others out of it.
+
+Examples:
+
+  fanfare init-secrets ./secrets
+  fanfare init-secrets ./secrets --print api-token`
+}
+
+// Run is called by kong.
+func (cmd *initSecretsCmd) Run(p *process) error {
+	said := p.stdout
+	if cmd.Print != "" {
+		said = io.Discard
+	}
+	s := &secretFiles{dir: cmd.Dir, out: said}
+	if err := s.makeAll(); err != nil {
+		return fmt.Errorf("making secrets: %w", err)
+	}
+	return s.print(p.stdout, cmd.Print)
+}
+
+// makeAll makes every file that is missing.
+func (s *secretFiles) makeAll() error {
+	key, err := s.keep(privateKeyName, newPrivateKey)
+	if err != nil {
+		return err
+	}
+	public, err := publicPEM(key)
+	if err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(s.dir, privateKeyName), err)
+	}
+	if err := s.follow(publicKeyName, public); err != nil {
+		return err
+	}
+	for _, name := range []string{apiTokensName, gatewaySecretName} {
+		if _, err := s.keep(name, newText); err != nil {
+			return err
+		}
+	}
+	password, err := s.keep(redisPasswordName, newText)
+	if err != nil {
+		return err
+	}
+	config, err := redisConfig(password)
+	if err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(s.dir, redisPasswordName), err)
+	}
+	return s.follow(redisConfigName, config)
+}
+
+// newText is a secret of 26 letters and digits, 130 bits.
+func newText() ([]byte, error) { return []byte(rand.Text() + "\n"), nil }
+
+// redisConfig tells redis-server the password. Redis reads a quoted string with
+// escapes; a password that would need them is refused.
+func redisConfig(password []byte) ([]byte, error) {
+	text := strings.TrimSpace(string(password))
+	for _, r := range text {
+		if r < ' ' || r > '~' || r == '"' || r == '\\' {
+			return nil, fmt.Errorf("holds a password that cannot be written to redis.conf; use printable ASCII without quotes and backslashes")
+		}
+	}
+	return fmt.Appendf(nil, "requirepass \"%s\"\n", text), nil
+}
+
+// print shows the secret a person asked for.
+func (s *secretFiles) print(w io.Writer, which string) error {
+	name := map[string]string{"api-token": apiTokensName, "public-key": publicKeyName}[which]
+	if name == "" {
+		return nil
+	}
+	text, err := s.read(name)
+	if err != nil {
+		return err
+	}
+	if which == "api-token" {
+		text = firstToken(text)
+	}
+	_, err = w.Write(text)
+	return err
+}
+
+// firstToken is the first line that holds a token.
+func firstToken(text []byte) []byte {
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			return []byte(line + "\n")
+		}
+	}
+	return nil
+}
