@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"github.com/fanfare-push/fanfare/exporter"
 	"github.com/fanfare-push/fanfare/server/cluster"
@@ -58,6 +59,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Version is the Server header of every answer, after "fanfare/".
 	Version string
+	// JavaLoad counts the users that are online on the Java nodes of a public address;
+	// [store.Store] does. They are then listed by load among the others, else behind them.
+	JavaLoad func(ctx context.Context, publicIP string) (int, error)
 	// Compile makes a filter of a condition's text. Without it conditions are refused.
 	Compile func(expr string) (cluster.Condition, error)
 	// Now is the clock; nil means [time.Now].
@@ -109,7 +113,9 @@ type Allocator struct {
 	limits    *limits
 	events    *events
 	discovery *discovery
-	demo      atomic.Int64 // how many demo pushes there were
+	loads     *javaLoads
+	storeLog  rate.Sometimes // that the store is away
+	demo      atomic.Int64   // how many demo pushes there were
 
 	listener net.Listener
 	server   http.Server
@@ -120,6 +126,8 @@ type Allocator struct {
 	cancel   context.CancelFunc
 	start    sync.Once
 	served   chan struct{} // closed when the accept loop has ended
+
+	background sync.WaitGroup
 }
 
 // New checks the options and binds the address. It refuses an address that other
@@ -153,11 +161,13 @@ func assemble(o Options, g *guard, listener net.Listener) *Allocator {
 	a := &Allocator{
 		options: o, log: o.Logger, guard: g, listener: listener,
 		limits:    newLimits(o.Rate, o.Burst, o.MaxBody),
-		events:    newEvents(o.Snapshot, o.Router.Members(), o.Now),
 		discovery: newDiscovery(),
+		loads:     newJavaLoads(&o),
+		storeLog:  rate.Sometimes{Interval: time.Second},
 		served:    make(chan struct{}),
 	}
 	a.stopping, a.cancel = context.WithCancel(context.Background())
+	a.events = newEvents(o.Snapshot, a.nodes, o.Now)
 	a.handler = a.routes()
 	a.server = http.Server{
 		Handler:           a.handler,
@@ -185,7 +195,10 @@ func (a *Allocator) Start() error {
 	if a.stopping.Err() != nil {
 		return errors.New("allocator: already stopped")
 	}
-	a.start.Do(func() { go a.serve() })
+	a.start.Do(func() {
+		go a.serve()
+		a.background.Go(func() { a.loads.run(a.stopping) })
+	})
 	return nil
 }
 
@@ -209,6 +222,7 @@ func (a *Allocator) Stop(ctx context.Context) error {
 	}
 	_ = a.listener.Close() // Shutdown knows it only after Serve began
 	<-a.served
+	a.background.Wait()
 	a.limits.wait()
 	a.events.stop()
 	return err

@@ -25,7 +25,9 @@ type targetGroup struct {
 }
 
 // discovery remembers the nodes that were there, so that lost ones stay targets
-// for a while. It learns when it is asked, which Prometheus does every minute.
+// for a while. It learns when it is asked, which Prometheus does every minute. A node
+// that was lost before this process first learned of it is not a target here, unless
+// the membership still names it; Prometheus should ask all allocators of a cluster.
 type discovery struct {
 	mu    sync.Mutex
 	known map[string]sighting // by node id
@@ -102,10 +104,18 @@ func (d *discovery) bound() {
 	}
 }
 
+// targets are the nodes to scrape. The address of a lost node may belong to another by
+// now, whose numbers must not be taken for those of the lost one.
 func (d *discovery) targets(now time.Time) []cluster.Info {
+	living := make(map[string]bool, len(d.known))
+	for _, s := range d.known {
+		if s.lost.IsZero() {
+			living[s.info.Ops] = true
+		}
+	}
 	infos := make([]cluster.Info, 0, len(d.known))
 	for _, s := range d.known {
-		if !s.expired(now) {
+		if s.lost.IsZero() || !s.expired(now) && !living[s.info.Ops] {
 			infos = append(infos, s.info)
 		}
 	}
@@ -116,7 +126,7 @@ func (d *discovery) targets(now time.Time) []cluster.Info {
 // serveDiscovery is Prometheus's http_sd. While the membership is unknown it is an
 // error, on which Prometheus keeps the targets that it has.
 func (a *Allocator) serveDiscovery(w http.ResponseWriter, _ *http.Request) error {
-	nodes, ok := nodesOf(a.options.Router.Members())
+	nodes, ok := a.nodes()
 	if !ok {
 		return unknownMembership()
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/fanfare-push/fanfare/exporter"
-	"github.com/fanfare-push/fanfare/server/cluster"
 )
 
 const (
@@ -24,7 +23,7 @@ const (
 // while there is a stream.
 type events struct {
 	snapshot func() exporter.Snapshot
-	members  cluster.Members
+	list     func() (nodesAnswer, bool)
 	now      func() time.Time
 
 	mu          sync.Mutex
@@ -34,8 +33,8 @@ type events struct {
 	samplers    sync.WaitGroup
 }
 
-func newEvents(snapshot func() exporter.Snapshot, members cluster.Members, now func() time.Time) *events {
-	return &events{snapshot: snapshot, members: members, now: now, subscribers: make(map[chan []byte]struct{})}
+func newEvents(snapshot func() exporter.Snapshot, list func() (nodesAnswer, bool), now func() time.Time) *events {
+	return &events{snapshot: snapshot, list: list, now: now, subscribers: make(map[chan []byte]struct{})}
 }
 
 // subscribe begins a stream. The channel gets whole events and is closed when the
@@ -124,7 +123,7 @@ func (e *events) sample(ctx context.Context) {
 
 // nodes is the event with the list of nodes, nil while the membership is unknown.
 func (e *events) nodes() []byte {
-	answer, ok := nodesOf(e.members)
+	answer, ok := e.list()
 	if !ok {
 		return nil
 	}

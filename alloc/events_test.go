@@ -53,8 +53,17 @@ type stage struct {
 func newStage(nodes ...*scriptedNode) *stage {
 	s := &stage{metrics: exporter.New(prometheus.NewRegistry()), roster: &roster{}}
 	s.roster.set(nodes...)
-	s.events = newEvents(func() exporter.Snapshot { s.reads.Add(1); return s.metrics.Snapshot() }, s.roster, time.Now)
+	s.events = newEvents(func() exporter.Snapshot { s.reads.Add(1); return s.metrics.Snapshot() }, s.list, time.Now)
 	return s
+}
+
+// list is what an allocator makes of the roster.
+func (s *stage) list() (answer nodesAnswer, ok bool) {
+	members, ok := s.roster.List()
+	for _, m := range members {
+		answer.Nodes = append(answer.Nodes, m.Info())
+	}
+	return answer, ok
 }
 
 func TestStatsAreRates(t *testing.T) {

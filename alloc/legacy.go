@@ -18,18 +18,18 @@ import (
 // demoStarted is what MPush's allocator answers to a push of its demo.
 const demoStarted = "服务已经开始推送,请注意查收消息"
 
-// serveServers lists the nodes that devices can connect to, the least loaded
-// first. It answers any method and path that nothing else answers, as in MPush.
+// serveServers lists the nodes that devices can connect to, the least loaded for its
+// weight first, those in Java too. It answers any method and path that nothing else answers, as in MPush.
 func (a *Allocator) serveServers(w http.ResponseWriter, _ *http.Request) error {
-	nodes, ok := nodesOf(a.options.Router.Members())
+	offers, ok := a.offers()
 	if !ok {
 		return unknownMembership()
 	}
-	slices.SortFunc(nodes.Nodes, byLoad)
+	slices.SortFunc(offers, byLoad)
 	addresses := []string{}
-	for _, info := range nodes.Nodes {
-		if info.State == cluster.Serving && info.Device != "" {
-			addresses = append(addresses, info.Device)
+	for _, o := range offers {
+		if o.info.State == cluster.Serving && o.info.Device != "" {
+			addresses = append(addresses, o.info.Device)
 		}
 	}
 	w.Header().Set("Cache-Control", "no-store")
@@ -133,12 +133,21 @@ func (a *Allocator) serveHealthy(w http.ResponseWriter, _ *http.Request) error {
 
 // serveReady says whether the process should get traffic.
 func (a *Allocator) serveReady(w http.ResponseWriter, _ *http.Request) error {
-	if a.options.Ready != nil {
-		if err := a.options.Ready(); err != nil {
-			return writeText(w, http.StatusServiceUnavailable, "not ready: "+err.Error()+"\n")
-		}
+	if err := a.ready(); err != nil {
+		return writeText(w, http.StatusServiceUnavailable, "not ready: "+err.Error()+"\n")
 	}
 	return writeText(w, http.StatusOK, "ready\n")
+}
+
+// ready says why the process should get no traffic.
+func (a *Allocator) ready() error {
+	if _, ok := a.options.Router.Members().List(); !ok {
+		return errors.New("the nodes of the cluster are not known yet")
+	}
+	if a.options.Ready == nil {
+		return nil
+	}
+	return a.options.Ready()
 }
 
 func writeText(w http.ResponseWriter, status int, text string) error {

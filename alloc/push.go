@@ -35,6 +35,7 @@ type manyAnswer struct {
 	Targets    int            `json:"targets"`
 	Outcomes   map[string]int `json:"outcomes"`
 	Deliveries map[string]int `json:"deliveries"`
+	Nodes      []nodeAnswer   `json:"nodes,omitempty"`
 	Latency    *float64       `json:"latency_ms"`
 	Duplicate  bool           `json:"duplicate,omitempty"`
 }
@@ -64,7 +65,7 @@ func (a *Allocator) servePush(w http.ResponseWriter, r *http.Request) error {
 	if req.broadcast || req.users != nil {
 		return writeJSON(w, http.StatusOK, manyAnswer{
 			req.id, snapshot.Targets, counts(snapshot.Outcomes), counts(snapshot.Deliveries),
-			milliseconds(snapshot.Latency), duplicate,
+			nodeAnswers(snapshot.Nodes), milliseconds(snapshot.Latency), duplicate,
 		})
 	}
 	return writeJSON(w, http.StatusOK, userAnswer{

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -23,6 +24,8 @@ const (
 	maxTags      = 64
 	maxTag       = 128
 	maxCondition = 1024
+	maxTask      = 128
+	maxPushRate  = 1_000_000 // connections per second and node
 )
 
 // pushRequest is a push as the caller asked for it. Exactly one of user, users
@@ -38,15 +41,18 @@ type pushRequest struct {
 	condition   string
 	filter      cluster.Condition // condition, compiled
 	clientTypes []protocol.ClientType
+	rate        int    // of a broadcast; 0 = the nodes' default
+	task        string // of a broadcast
 	wait        time.Duration
 }
 
 // pushBody is the body of a request before it was checked.
 type pushBody struct {
-	id, user, content, base64, ack, condition string
-	users, tags, clientTypes                  []string
-	broadcast                                 bool
-	ttl, wait                                 time.Duration
+	id, user, content, base64, ack, condition, task string
+	users, tags, clientTypes                        []string
+	broadcast                                       bool
+	rate                                            int
+	ttl, wait                                       time.Duration
 }
 
 // parsePush reads and checks the body of POST /api/v1/push. The id stays empty if
@@ -65,15 +71,20 @@ func (a *Allocator) parsePush(body []byte) (*pushRequest, error) {
 		"tags":           texts(&b.tags, maxTags, checkTag),
 		"condition":      text(&b.condition),
 		"client_types":   texts(&b.clientTypes, len(protocol.ClientTypes()), anyText),
+		"rate":           integer(&b.rate, maxPushRate),
+		"task":           text(&b.task),
 		"wait":           duration(&b.wait),
 	})
 	if err != nil {
 		return nil, err
 	}
-	r := &pushRequest{id: b.id, user: b.user, users: b.users, broadcast: b.broadcast, tags: b.tags, wait: b.wait}
+	r := &pushRequest{
+		id: b.id, user: b.user, users: b.users, broadcast: b.broadcast, tags: b.tags, rate: b.rate, task: b.task, wait: b.wait,
+	}
 	for _, check := range []func() error{
 		func() error { return checkID(b.id, seen["id"]) },
 		func() error { return r.checkTarget(seen) },
+		func() error { return r.checkPace(seen) },
 		func() error { return r.readContent(&b, seen) },
 		func() error { return r.readAck(b.ack, seen["ack"]) },
 		func() error { return r.readClientTypes(b.clientTypes) },
@@ -143,6 +154,19 @@ func (r *pushRequest) checkTarget(seen map[string]bool) error {
 		if known[user] = struct{}{}; len(known) != i+1 {
 			return invalid("users", "repeated_user", "entry %d of the list was there before", i+1)
 		}
+	}
+	return nil
+}
+
+// checkPace wants what steers a broadcast with broadcasts only.
+func (r *pushRequest) checkPace(seen map[string]bool) error {
+	for _, field := range []string{"rate", "task"} {
+		if seen[field] && !r.broadcast {
+			return invalid(field, "broadcast_only", `%q can only be given with "broadcast": true`, field)
+		}
+	}
+	if seen["task"] && (r.task == "" || len(r.task) > maxTask || strings.ContainsFunc(r.task, unicode.IsControl)) {
+		return invalid("task", "invalid_task", `"task" must be 1 to %d bytes without control characters`, maxTask)
 	}
 	return nil
 }
@@ -238,7 +262,7 @@ func (r *pushRequest) digest() [sha256.Size]byte {
 	} else if r.users != nil {
 		target = append([]string{"users"}, sorted(r.users)...)
 	}
-	for _, list := range [][]string{target, {r.ack.String(), r.condition}, sorted(r.tags), sorted(types)} {
+	for _, list := range [][]string{target, {r.ack.String(), r.condition, r.task, strconv.Itoa(r.rate)}, sorted(r.tags), sorted(types)} {
 		number(h, len(list))
 		for _, s := range list {
 			number(h, len(s))
@@ -274,7 +298,7 @@ func (r *pushRequest) targets() int {
 func (r *pushRequest) push(accepted time.Time) *cluster.Push {
 	return &cluster.Push{
 		ID: r.id, Content: r.content, Ack: r.ack, ClientTypes: r.clientTypes, Tags: r.tags,
-		Condition: r.filter, Accepted: accepted,
+		Condition: r.filter, Rate: r.rate, Task: r.task, Accepted: accepted,
 	}
 }
 

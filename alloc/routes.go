@@ -31,6 +31,7 @@ func (a *Allocator) table() []route {
 	return []route{
 		{"POST", "/api/v1/push", exporter.HandlerPush, true, a.servePush},
 		{"GET", "/api/v1/messages/{id}", exporter.HandlerMessages, true, a.serveMessage},
+		{"POST", "/api/v1/messages/{id}/cancel", exporter.HandlerCancel, true, a.serveCancel},
 		{"GET", "/api/v1/users/{user}", exporter.HandlerUsers, true, a.serveUser},
 		{"POST", "/api/v1/users/{user}/kick", exporter.HandlerKick, true, a.serveKick},
 		{"GET", "/api/v1/nodes", exporter.HandlerNodes, true, a.serveNodes},

@@ -2,6 +2,7 @@ package alloc
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/fanfare-push/fanfare/protocol"
 	"github.com/fanfare-push/fanfare/server/cluster"
@@ -13,9 +14,13 @@ type userDevices struct {
 	Devices []cluster.Device `json:"devices"`
 }
 
+// kickAnswer counts the connections that were ended or whose nodes were told to.
 type kickAnswer struct {
 	Kicked int `json:"kicked"`
 }
+
+// storeWait bounds how long a call waits for the store.
+const storeWait = 5 * time.Second
 
 // serveUser lists the devices of a user. A user that nobody knows has none.
 func (a *Allocator) serveUser(w http.ResponseWriter, r *http.Request) error {
@@ -23,9 +28,11 @@ func (a *Allocator) serveUser(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	devices, err := a.options.Router.Devices(r.Context(), user)
+	ctx, cancel := a.until(r, storeWait)
+	defer cancel()
+	devices, err := a.options.Router.Devices(ctx, user)
 	if err != nil {
-		return err
+		return a.storeAway(r, err)
 	}
 	answer := userDevices{User: user, Devices: append([]cluster.Device{}, devices...)}
 	return writeJSON(w, http.StatusOK, answer)
@@ -50,11 +57,24 @@ func (a *Allocator) serveKick(w http.ResponseWriter, r *http.Request) error {
 		}
 		types = append(types, t)
 	}
-	kicked, err := a.options.Router.Kick(r.Context(), user, types...)
+	ctx, cancel := a.until(r, storeWait)
+	defer cancel()
+	kicked, err := a.options.Router.Kick(ctx, user, types...)
 	if err != nil {
-		return err
+		return a.storeAway(r, err)
 	}
 	return writeJSON(w, http.StatusOK, kickAnswer{kicked})
+}
+
+// storeAway is the answer to a call that the store was needed for. What is wrong with
+// the store is for the log, once a second however many ask.
+func (a *Allocator) storeAway(r *http.Request, err error) *problem {
+	if r.Context().Err() == nil { // else the caller is gone, which says nothing of the store
+		a.storeLog.Do(func() { a.log.Warn("a request needed the store, which does not work", "path", r.URL.Path, "err", err) })
+	}
+	p := refuse(http.StatusServiceUnavailable, "store_unavailable", "the store that knows where users are connected does not answer")
+	p.retryAfter = time.Second
+	return p
 }
 
 // userOf is the user in the path.

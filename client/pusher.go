@@ -95,8 +95,9 @@ func (p *Pusher) Push(ctx context.Context, r PushRequest) (PushResult, error) {
 	return result, nil
 }
 
-// Message asks what became of a message. After the retention, and for an id that
-// never was, the error is an [*APIError] with status 404.
+// Message asks what became of a message, or how far a broadcast is. After the
+// retention, for an id that never was, and of an allocator that did not accept the
+// message, the error is an [*APIError] with status 404.
 func (p *Pusher) Message(ctx context.Context, id string) (MessageStatus, error) {
 	var m MessageStatus
 	err := p.do(ctx, get("/api/v1/messages/"+url.PathEscape(id)), &m)
@@ -104,6 +105,17 @@ func (p *Pusher) Message(ctx context.Context, id string) (MessageStatus, error) 
 		return m, fmt.Errorf("asking for message %s: %w", id, err)
 	}
 	return m, nil
+}
+
+// Cancel stops a broadcast that runs; what was sent stays sent, and [Pusher.Message]
+// tells the end. The error is an [*APIError] with status 409 if the message has ended or
+// is no broadcast, and with 404 if this allocator does not know it.
+func (p *Pusher) Cancel(ctx context.Context, id string) error {
+	var answer struct{}
+	if err := p.do(ctx, call{http.MethodPost, "/api/v1/messages/" + url.PathEscape(id) + "/cancel", nil, true, 0}, &answer); err != nil {
+		return fmt.Errorf("cancelling message %s: %w", id, err)
+	}
+	return nil
 }
 
 // User lists the devices of a user, online or not.
@@ -118,7 +130,7 @@ func (p *Pusher) User(ctx context.Context, user string) ([]UserDevice, error) {
 }
 
 // Kick ends the connections of a user, those of one class or all, and returns how
-// many it ended. It is tried once: a second try could end a connection made since.
+// many were ended or are being ended by other nodes that were told. It is tried once: a second try could end a connection made since.
 func (p *Pusher) Kick(ctx context.Context, user string, only ...protocol.ClientType) (int, error) {
 	var body []byte
 	switch len(only) {
@@ -149,7 +161,8 @@ func (p *Pusher) Nodes(ctx context.Context) ([]Node, error) {
 }
 
 // Drain makes a node let its devices go, at most rate a second; 0 = the node's
-// default. Draining again changes the rate.
+// default. Draining again changes the rate. The error is an [*APIError] with status 409
+// if the node is lost or one in Java, and with 503 if it does not say that it drains.
 func (p *Pusher) Drain(ctx context.Context, node string, rate int) error {
 	var body []byte
 	if rate != 0 {

@@ -75,6 +75,10 @@ func TestPushRequestBodies(t *testing.T) {
 			},
 			`{"id":"1","user":"u","content":"x","ack":"biz","ttl":"1h0m0s","tags":["vip"],"condition":"userId!=null","client_types":["web","unknown"],"wait":"3s"}`,
 		},
+		{
+			PushRequest{ID: "1", Broadcast: true, Content: []byte("x"), Rate: 500, Task: "spring"},
+			`{"id":"1","broadcast":true,"content":"x","rate":500,"task":"spring"}`,
+		},
 	} {
 		var got http.Request
 		var body string
@@ -108,6 +112,15 @@ func TestPushResults(t *testing.T) {
 			PushResult{
 				ID: "1", Targets: 3, Outcomes: map[protocol.Outcome]int{protocol.OutcomeSent: 2, protocol.OutcomeOffline: 1},
 				Deliveries: map[protocol.Outcome]int{protocol.OutcomeSent: 4}, Latency: 2 * time.Millisecond,
+			},
+			true,
+		},
+		{
+			`{"id":"1","targets":1,"outcomes":{"sent":1},"deliveries":{"sent":4},"nodes":[{"node":"n1","outcome":"sent","deliveries":{"sent":4}}],"latency_ms":2}`,
+			PushResult{
+				ID: "1", Targets: 1, Outcomes: map[protocol.Outcome]int{protocol.OutcomeSent: 1},
+				Deliveries: map[protocol.Outcome]int{protocol.OutcomeSent: 4}, Latency: 2 * time.Millisecond,
+				Nodes: []NodeResult{{"n1", protocol.OutcomeSent, map[protocol.Outcome]int{protocol.OutcomeSent: 4}}},
 			},
 			true,
 		},
@@ -165,6 +178,31 @@ func TestMessage(t *testing.T) {
 	}
 }
 
+func TestBroadcastThatRunsAndItsEnd(t *testing.T) {
+	var got http.Request
+	var body string
+	p := answer(t, 200, `{"id":"b","outcome":"pending","accepted":"2026-11-21T12:00:00Z","broadcast":true,"targets":1,"ended":0,"outcomes":{},
+		"deliveries":{"sent":2},"nodes":[{"node":"n1","outcome":"pending","deliveries":{"sent":2}},{"node":"n2","outcome":"offline","deliveries":{}}],
+		"stages":[],"latency_ms":null}`, &got, &body)
+	m, err := p.Message(t.Context(), "b")
+	want := []NodeResult{
+		{"n1", protocol.OutcomePending, map[protocol.Outcome]int{protocol.OutcomeSent: 2}},
+		{"n2", protocol.OutcomeOffline, map[protocol.Outcome]int{}},
+	}
+	if err != nil || !m.Broadcast || m.Outcome != protocol.OutcomePending || m.Deliveries[protocol.OutcomeSent] != 2 || !reflect.DeepEqual(m.Nodes, want) {
+		t.Errorf("%+v, %v", m, err)
+	}
+	p = answer(t, 202, `{"id":"b/1","status":"cancelling"}`, &got, &body)
+	if err := p.Cancel(t.Context(), "b/1"); err != nil || got.Method != "POST" || got.RequestURI != "/api/v1/messages/b%2F1/cancel" || body != "" {
+		t.Errorf("%v, sent %s %s %q", err, got.Method, got.RequestURI, body)
+	}
+	p = answer(t, 409, `{"title":"Conflict","status":409,"code":"not_running","detail":"the broadcast has ended: sent"}`, &got, &body)
+	var refused *APIError
+	if err := p.Cancel(t.Context(), "b"); !errors.As(err, &refused) || refused.Code != "not_running" {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestUsersNodesAndWhatIsDoneToThem(t *testing.T) {
 	var got http.Request
 	var body string
@@ -194,9 +232,10 @@ func TestUsersNodesAndWhatIsDoneToThem(t *testing.T) {
 		t.Error("kicked two classes at once")
 	}
 
-	p = answer(t, 200, `{"nodes":[{"id":"n1","device":"127.0.0.1:3000","state":"serving","connections":5,"users":4,"version":"1","since":"2026-11-21T12:00:00Z"}]}`, &got, &body)
+	p = answer(t, 200, `{"nodes":[{"id":"n1","device":"127.0.0.1:3000","state":"serving","weight":3,"java":true,"connections":5,"users":4,"version":"1","since":"2026-11-21T12:00:00Z"}]}`, &got, &body)
 	nodes, err := p.Nodes(t.Context())
-	if err != nil || len(nodes) != 1 || nodes[0].ID != "n1" || nodes[0].State != "serving" || nodes[0].Connections != 5 {
+	if err != nil || len(nodes) != 1 || nodes[0].ID != "n1" || nodes[0].State != "serving" || nodes[0].Connections != 5 ||
+		nodes[0].Weight != 3 || !nodes[0].Java {
 		t.Errorf("nodes %+v, %v", nodes, err)
 	}
 	sent("GET /api/v1/nodes ")
@@ -215,6 +254,7 @@ func TestEveryCallSaysWhatItWasDoing(t *testing.T) {
 	for want, call := range map[string]func(context.Context) error{
 		"pushing m1":           func(ctx context.Context) error { _, err := p.Push(ctx, PushRequest{ID: "m1"}); return err },
 		"asking for message m": func(ctx context.Context) error { _, err := p.Message(ctx, "m"); return err },
+		"cancelling message m": func(ctx context.Context) error { return p.Cancel(ctx, "m") },
 		`asking for user "u"`:  func(ctx context.Context) error { _, err := p.User(ctx, "u"); return err },
 		`kicking user "u"`:     func(ctx context.Context) error { _, err := p.Kick(ctx, "u"); return err },
 		"asking for the nodes": func(ctx context.Context) error { _, err := p.Nodes(ctx); return err },

@@ -24,6 +24,9 @@ type PushRequest struct {
 	Condition   string                // only devices for which it holds
 	ClientTypes []protocol.ClientType // only devices of these classes
 	Wait        time.Duration         // how long the answer may wait for the outcome
+
+	Rate int    // of a broadcast, connections per second on each node, at most 1,000,000; 0 = the nodes' default
+	Task string // of a broadcast, MPush's task id, whose counters in the store steer it; at most 128 bytes
 }
 
 // MarshalJSON writes the body of POST /api/v1/push; what is zero is left out.
@@ -41,9 +44,12 @@ func (r PushRequest) MarshalJSON() ([]byte, error) {
 		Condition     string                `json:"condition,omitempty"`
 		ClientTypes   []protocol.ClientType `json:"client_types,omitempty"`
 		Wait          string                `json:"wait,omitempty"`
+		Rate          int                   `json:"rate,omitempty"`
+		Task          string                `json:"task,omitempty"`
 	}{
 		ID: r.ID, User: r.User, Users: r.Users, Broadcast: r.Broadcast, Ack: r.Ack, TTL: spell(r.TTL),
 		Tags: r.Tags, Condition: r.Condition, ClientTypes: r.ClientTypes, Wait: spell(r.Wait),
+		Rate: r.Rate, Task: r.Task,
 	}
 	if utf8.Valid(r.Content) {
 		body.Content = string(r.Content)
@@ -69,6 +75,7 @@ type PushResult struct {
 	Targets    int                      `json:"targets"`    // users of a message to many
 	Outcomes   map[protocol.Outcome]int `json:"outcomes"`   // users by outcome, of a message to many
 	Deliveries map[protocol.Outcome]int `json:"deliveries"` // connections by outcome, of a message to many
+	Nodes      []NodeResult             `json:"nodes"`      // what each node did, of a broadcast
 	Latency    time.Duration            `json:"-"`          // from accepted to written or acknowledged; 0 = neither
 	Duplicate  bool                     `json:"duplicate"`  // the id was known: this is about the first request
 }
@@ -85,15 +92,24 @@ func (r *PushResult) UnmarshalJSON(text []byte) error {
 	return unmarshalTimed(text, (*members)(r), &r.Latency)
 }
 
+// NodeResult is what one node did of a broadcast, or has done so far.
+type NodeResult struct {
+	Node       string                   `json:"node"`
+	Outcome    protocol.Outcome         `json:"outcome"`    // pending while the node is at it
+	Deliveries map[protocol.Outcome]int `json:"deliveries"` // connections by outcome
+}
+
 // MessageStatus is what the entry point's books say about a message.
 type MessageStatus struct {
 	ID         string                   `json:"id"`
 	Outcome    protocol.Outcome         `json:"outcome"` // pending until every target has ended
 	Accepted   time.Time                `json:"accepted"`
-	Targets    int                      `json:"targets"`
-	Ended      int                      `json:"ended"` // targets whose outcome is known
-	Outcomes   map[protocol.Outcome]int `json:"outcomes"`
-	Deliveries map[protocol.Outcome]int `json:"deliveries"`
+	Broadcast  bool                     `json:"broadcast"`
+	Targets    int                      `json:"targets"`    // users; 1 for a broadcast
+	Ended      int                      `json:"ended"`      // targets whose outcome is known
+	Outcomes   map[protocol.Outcome]int `json:"outcomes"`   // targets by outcome, so far
+	Deliveries map[protocol.Outcome]int `json:"deliveries"` // connections by outcome, so far
+	Nodes      []NodeResult             `json:"nodes"`      // what each node did, of a broadcast
 	Stages     []StageTime              `json:"stages"`
 	Latency    time.Duration            `json:"-"` // from accepted to written or acknowledged; 0 = neither
 }
@@ -149,6 +165,8 @@ type Node struct {
 	Gateway     string    `json:"gateway"`   // host:port for back ends and peers
 	Ops         string    `json:"ops"`       // host:port of /metrics
 	State       string    `json:"state"`     // serving, draining or lost
+	Weight      int       `json:"weight"`    // its share of devices against that of the others
+	Java        bool      `json:"java"`      // an MPush node, of which Connections are its users
 	Connections int       `json:"connections"`
 	Users       int       `json:"users"` // distinct bound users
 	Version     string    `json:"version"`

@@ -216,6 +216,7 @@ const (
 	HandlerConsole                     // the console's page and its files
 	HandlerPush                        // POST /api/v1/push
 	HandlerMessages                    // GET /api/v1/messages/{id}
+	HandlerCancel                      // POST /api/v1/messages/{id}/cancel
 	HandlerUsers                       // GET /api/v1/users/{user}
 	HandlerKick                        // POST /api/v1/users/{user}/kick
 	HandlerNodes                       // GET /api/v1/nodes
@@ -228,7 +229,7 @@ const (
 )
 
 var httpHandlerNames = [numHTTPHandlers]string{
-	"servers", "demo_push", "console", "push", "messages", "users", "kick", "nodes", "drain", "events", "sd", "other",
+	"servers", "demo_push", "console", "push", "messages", "cancel", "users", "kick", "nodes", "drain", "events", "sd", "other",
 }
 
 // String is the label value.

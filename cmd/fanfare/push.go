@@ -31,6 +31,8 @@ type pushCmd struct {
 	ClientType []string      `help:"Only devices of these classes: mobile, pc, web or unknown." placeholder:"TYPE,TYPE"`
 	Ack        string        `help:"Acknowledgement to ask for: none; auto, which the SDK gives; biz, which the application gives." enum:"none,auto,biz" default:"none"`
 	Wait       time.Duration `help:"How long to wait for the outcome. 0: do not wait." default:"3s"`
+	Rate       int           `help:"With --broadcast: connections per second on each node. 0: the nodes' default." placeholder:"N"`
+	Task       string        `help:"With --broadcast: MPush's task id, whose counters in the store steer the broadcast." placeholder:"ID"`
 	ID         string        `name:"id" help:"Idempotency key: a message is pushed once however often it is sent with the same id." placeholder:"ID"`
 	JSON       bool          `name:"json" help:"Print the result as JSON."`
 
@@ -56,6 +58,10 @@ func (cmd *pushCmd) Validate() error {
 		return errors.New("needs somebody to push to: give --user, --users or --broadcast")
 	case cmd.Wait < 0:
 		return errors.New("--wait must not be negative")
+	case cmd.Rate < 0:
+		return errors.New("--rate must not be negative")
+	case !cmd.Broadcast && (cmd.Rate != 0 || cmd.Task != ""):
+		return errors.New("--rate and --task are for --broadcast only")
 	}
 	return nil
 }
@@ -91,7 +97,7 @@ func (cmd *pushCmd) Run(p *process) error {
 func (cmd *pushCmd) request(stdin io.Reader) (r client.PushRequest, err error) {
 	r = client.PushRequest{
 		ID: cmd.ID, User: cmd.User, Users: cmd.Users, Broadcast: cmd.Broadcast, Content: []byte(cmd.Content),
-		Tags: cmd.Tags, Condition: cmd.Condition, Wait: cmd.Wait,
+		Tags: cmd.Tags, Condition: cmd.Condition, Wait: cmd.Wait, Rate: cmd.Rate, Task: cmd.Task,
 	}
 	if err := r.Ack.UnmarshalText([]byte(cmd.Ack)); err != nil {
 		return r, usagef("--ack: %w", err)
@@ -203,6 +209,9 @@ func jsonResult(r *client.PushResult) any {
 		m["status"] = "accepted"
 	case r.Outcomes != nil:
 		m["targets"], m["outcomes"], m["deliveries"] = r.Targets, r.Outcomes, r.Deliveries
+		if len(r.Nodes) > 0 {
+			m["nodes"] = r.Nodes
+		}
 	default:
 		m["outcome"], m["node"] = r.Outcome, r.Node
 	}

@@ -35,6 +35,10 @@ func TestPushResults(t *testing.T) {
 			"2 sent, 1 offline (deliveries: 4 sent), id i", ""},
 		{"all of many", client.PushResult{ID: "i", Targets: 3, Outcomes: many{protocol.OutcomeSent: 2, protocol.OutcomeAcked: 1}}, time.Second, true,
 			"1 acked, 2 sent, id i", ""},
+		{"everybody", client.PushResult{ID: "i", Targets: 1, Outcomes: many{protocol.OutcomeSent: 1}, Deliveries: many{protocol.OutcomeSent: 4},
+			Nodes: []client.NodeResult{{Node: "n", Outcome: protocol.OutcomeSent, Deliveries: many{protocol.OutcomeSent: 4}}}}, time.Second, true,
+			"1 sent (deliveries: 4 sent), id i",
+			`{"deliveries":{"sent":4},"id":"i","nodes":[{"node":"n","outcome":"sent","deliveries":{"sent":4}}],"outcomes":{"sent":1},"targets":1}`},
 		{"none", client.PushResult{ID: "i", Outcomes: many{}}, time.Second, true, "nobody, id i", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -50,6 +54,21 @@ func TestPushResults(t *testing.T) {
 				t.Errorf("%s, %v, want %s", got, err, c.json)
 			}
 		})
+	}
+}
+
+func TestPushSteersBroadcastsOnly(t *testing.T) {
+	cmd := pushCmd{Broadcast: true, Rate: 500, Task: "t", Content: "x", Ack: "none"}
+	if err := cmd.Validate(); err != nil {
+		t.Error(err)
+	}
+	if r, err := cmd.request(nil); err != nil || r.Rate != 500 || r.Task != "t" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for _, wrong := range []pushCmd{{User: "u", Rate: 1}, {User: "u", Task: "t"}, {Broadcast: true, Rate: -1}} {
+		if err := wrong.Validate(); err == nil || !strings.Contains(err.Error(), "--rate") {
+			t.Errorf("%+v: %v", wrong, err)
+		}
 	}
 }
 

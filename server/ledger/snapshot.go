@@ -23,6 +23,16 @@ type Snapshot struct {
 	// no ack, written. It is 0 until the message is complete and if it never was written.
 	Latency time.Duration
 	Node    string // the id of the node that decided; empty until one did
+	// Nodes is what each node did of a broadcast, by id; nil of other messages.
+	Nodes []NodeResult
+}
+
+// NodeResult is what one node did of a broadcast.
+type NodeResult struct {
+	Node string
+	// Outcome is [protocol.OutcomePending] while the node is at it.
+	Outcome    protocol.Outcome
+	Deliveries [protocol.NumOutcomes]int // connections by outcome, so far
 }
 
 // StageTime is when and where a message came to a stage. With many targets it is
