@@ -9,6 +9,7 @@ import (
 // Metrics are the instruments of a node or an allocator. All methods may be
 // called from any goroutine; they take no lock and no memory.
 type Metrics struct {
+	LinkMetrics
 	// Heartbeats counts heartbeats received from devices.
 	Heartbeats prometheus.Counter
 	// MessagesInFlight is how many accepted messages, counted per target, have not ended.
@@ -57,6 +58,7 @@ func New(reg prometheus.Registerer) *Metrics {
 	m.addConnections(b)
 	m.addMessages(b)
 	m.addCluster(b)
+	m.addLinks(b)
 	m.addResources(b)
 	m.addStore(b)
 	return m

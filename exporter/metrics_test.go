@@ -52,6 +52,10 @@ var contract = []string{
 	"fanfare_cluster_nodes gauge state=serving|draining|lost",
 	"fanfare_broadcasts_running gauge",
 	// Ours beyond the contract.
+	"fanfare_links gauge state=up|down",
+	"fanfare_link_queue_bytes gauge",
+	"fanfare_link_reconnects_total counter",
+	"fanfare_link_round_trip_seconds histogram",
 	"fanfare_accept_errors_total counter kind=emfile|other",
 	"fanfare_pool_queue_length gauge pool=rsa|store",
 	"fanfare_pool_rejected_total counter pool=rsa|store",
@@ -217,6 +221,7 @@ func accessors(m *Metrics) map[string]func() any {
 		"StoreDuration":     func() any { return m.StoreDuration(StoreRoutes, ResultError) },
 		"ClusterNodes":      func() any { return m.ClusterNodes(NodeLost) },
 		"AcceptErrors":      func() any { return m.AcceptErrors(AcceptOther) },
+		"Links":             func() any { return m.Links(LinkDown) },
 		"PoolQueue":         func() any { return m.PoolQueue(PoolStore) },
 		"PoolRejected":      func() any { return m.PoolRejected(PoolStore) },
 		"HTTPRequests":      func() any { return m.HTTPRequests(HandlerOther, http.StatusTeapot) },
@@ -296,6 +301,9 @@ func TestAccessorsLeadToTheirLabelsInTheCluster(t *testing.T) {
 	}
 	for s := range NodeState(numNodeStates) {
 		wantLabels(t, m.ClusterNodes(s), s)
+	}
+	for s := range LinkState(numLinkStates) {
+		wantLabels(t, m.Links(s), s)
 	}
 	for e := range AcceptError(numAcceptErrors) {
 		wantLabels(t, m.AcceptErrors(e), e)

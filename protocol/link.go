@@ -25,9 +25,9 @@ const (
 	CmdLinkReady
 	// CmdLinkRefused: [LinkRefused], then the connection ends.
 	CmdLinkRefused
-	// CmdLinkPing: [LinkPing]; the answer is CmdLinkPong with the same session id.
+	// CmdLinkPing: [LinkPing]; the answer is [CmdLinkPong] with the same session id.
 	CmdLinkPing
-	// CmdLinkPong: no body.
+	// CmdLinkPong: [LinkPing].
 	CmdLinkPong
 	// CmdLinkInfo: a JSON object about the node that sends it.
 	CmdLinkInfo
