@@ -10,6 +10,10 @@ import (
 // called from any goroutine; they take no lock and no memory.
 type Metrics struct {
 	LinkMetrics
+	RouteMetrics
+	RouterMetrics
+	GatewayMetrics
+
 	// Heartbeats counts heartbeats received from devices.
 	Heartbeats prometheus.Counter
 	// MessagesInFlight is how many accepted messages, counted per target, have not ended.
@@ -22,6 +26,8 @@ type Metrics struct {
 	OutboundQueueBytes prometheus.Gauge
 	// BroadcastsRunning is how many broadcasts are being handed to connections.
 	BroadcastsRunning prometheus.Gauge
+	// FlowWaiting is how many pushes to single users flow control holds back.
+	FlowWaiting prometheus.Gauge
 	// RegistryConnected is 1 while the membership of the cluster is known first hand.
 	RegistryConnected prometheus.Gauge
 
@@ -47,6 +53,7 @@ type Metrics struct {
 	httpRequests      [numHTTPHandlers][numCodeClasses]prometheus.Counter
 
 	storeMetrics
+	proxyMetrics
 }
 
 // New registers every metric that a node or an allocator has and sets all their
@@ -57,10 +64,15 @@ func New(reg prometheus.Registerer) *Metrics {
 	b := builder{reg}
 	m.addConnections(b)
 	m.addMessages(b)
+	m.addFlow(b)
 	m.addCluster(b)
 	m.addLinks(b)
 	m.addResources(b)
+	m.addRoutes(b)
+	m.addRouter(b)
+	m.addGateway(b)
 	m.addStore(b)
+	m.addProxy(b)
 	return m
 }
 

@@ -52,18 +52,29 @@ var contract = []string{
 	"fanfare_cluster_nodes gauge state=serving|draining|lost",
 	"fanfare_broadcasts_running gauge",
 	// Ours beyond the contract.
+	"fanfare_flow_waiting gauge",
 	"fanfare_links gauge state=up|down",
 	"fanfare_link_queue_bytes gauge",
 	"fanfare_link_reconnects_total counter",
 	"fanfare_link_round_trip_seconds histogram",
+	"fanfare_routes_restored_total counter",
+	"fanfare_routes_sweep_timestamp_seconds gauge",
+	"fanfare_route_drops_waiting gauge",
+	"fanfare_route_sweeps_total counter result=ok|error",
+	"fanfare_kicks_total counter direction=in|out result=ok|error",
+	"fanfare_pushes_retried_total counter result=ok|offline|refused|timeout|error",
+	"fanfare_gateway_refused_total counter reason=address|full|secret",
 	"fanfare_accept_errors_total counter kind=emfile|other",
 	"fanfare_pool_queue_length gauge pool=rsa|store",
 	"fanfare_pool_rejected_total counter pool=rsa|store",
 	"fanfare_store_unreadable_total counter kind=session|route|kick|task",
 	"fanfare_kicks_listening gauge",
 	"fanfare_kicks_joined_total counter",
+	"fanfare_http_proxy_requests_total counter result=ok|refused|bad_request|timeout|connect|upstream|too_large|overload|gone",
+	"fanfare_http_proxy_duration_seconds histogram",
+	"fanfare_http_proxy_running gauge",
 	"fanfare_http_requests_total counter code=2xx|3xx|4xx|5xx " +
-		"handler=servers|demo_push|console|push|messages|users|kick|nodes|drain|events|sd|other",
+		"handler=servers|demo_push|console|push|messages|cancel|users|kick|nodes|drain|events|sd|other",
 }
 
 func TestContractNamesAndLabels(t *testing.T) {
@@ -174,7 +185,7 @@ func TestHelpTextsAreSentences(t *testing.T) {
 // Prometheus 3 writes le="1.0" where Prometheus 2 writes le="1".
 func TestBucketsAvoidWholeNumbers(t *testing.T) {
 	for name, buckets := range map[string][]float64{
-		"delivery": deliveryBuckets(), "stage": stageBuckets(), "handshake": handshakeBuckets(), "store": storeBuckets(),
+		"delivery": deliveryBuckets(), "stage": stageBuckets(), "handshake": handshakeBuckets(), "store": storeBuckets(), "proxy": proxyBuckets(),
 	} {
 		for i, b := range buckets {
 			if b == math.Trunc(b) {
@@ -224,6 +235,8 @@ func accessors(m *Metrics) map[string]func() any {
 		"Links":             func() any { return m.Links(LinkDown) },
 		"PoolQueue":         func() any { return m.PoolQueue(PoolStore) },
 		"PoolRejected":      func() any { return m.PoolRejected(PoolStore) },
+		"ProxyRequests":     func() any { return m.ProxyRequests(ProxyGone) },
+		"ProxyDuration":     func() any { return m.ProxyDuration() },
 		"HTTPRequests":      func() any { return m.HTTPRequests(HandlerOther, http.StatusTeapot) },
 	}
 }
@@ -311,6 +324,9 @@ func TestAccessorsLeadToTheirLabelsInTheCluster(t *testing.T) {
 	for p := range Pool(numPools) {
 		wantLabels(t, m.PoolQueue(p), p)
 		wantLabels(t, m.PoolRejected(p), p)
+	}
+	for r := range ProxyResult(numProxyResults) {
+		wantLabels(t, m.ProxyRequests(r), r)
 	}
 	for h := range HTTPHandler(numHTTPHandlers) {
 		for status, class := range map[int]string{
