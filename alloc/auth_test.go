@@ -37,7 +37,7 @@ func TestWhatNeedsAToken(t *testing.T) {
 	n := newNode("n1").online("a")
 	r := newRig(t, func(o *Options) { o.Tokens = []string{"secret-token"} }, n)
 	for _, call := range []string{
-		"POST /api/v1/push", "GET /api/v1/messages/x", "GET /api/v1/users/a", "POST /api/v1/users/a/kick",
+		"POST /api/v1/push", "GET /api/v1/messages/x", "POST /api/v1/messages/x/cancel", "GET /api/v1/users/a", "POST /api/v1/users/a/kick",
 		"GET /api/v1/nodes", "POST /api/v1/nodes/n1/drain", "GET /api/v1/events", "POST /push", "POST /push/x",
 		"POST /pushes", "GET /api/v1/nothing", "GET /api/", "DELETE /api/v1/push",
 	} {

@@ -2,6 +2,7 @@ package alloc
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -105,7 +106,7 @@ func TestNodes(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	n1, n2 := newNode("n1"), newNode("n2")
-	r := newRig(t, nil, n1, n2, newNode("n3").state(cluster.Lost))
+	r := newRig(t, nil, n1, n2, newNode("n3").state(cluster.Lost), javaNode("n4"))
 	for _, body := range []string{`{"rate":50}`, `{}`, ``, `{"rate":0}`} {
 		v := r.answer(r.do("POST", "/api/v1/nodes/n2/drain", body), 202)
 		same(t, "answer", v, map[string]any{"id": "n2", "state": "draining"})
@@ -119,11 +120,39 @@ func TestDrain(t *testing.T) {
 	}
 	r.refused(r.do("POST", "/api/v1/nodes/n9/drain", ``), 404, "node_unknown", "")
 	r.refused(r.do("POST", "/api/v1/nodes/n3/drain", ``), 409, "node_lost", "")
+	r.refused(r.do("POST", "/api/v1/nodes/n4/drain", ``), 409, "node_is_java", "")
 	if len(n1.rates) > 0 {
 		t.Error("the wrong node drains")
 	}
 	r.roster.forget()
 	r.refused(r.do("POST", "/api/v1/nodes/n1/drain", ``), 503, "membership_unknown", "")
+}
+
+// TestDrainThatTheNodeDoesNotConfirm: the link to it may be cut, and then nothing drains.
+func TestDrainThatTheNodeDoesNotConfirm(t *testing.T) {
+	n1, n2 := newNode("n1"), newNode("n2")
+	n2.deaf = true
+	r := newRig(t, nil, n1, n2)
+	answered := make(chan *http.Response)
+	go func() { answered <- r.do("POST", "/api/v1/nodes/n2/drain", `{}`) }()
+	eventually(t, func() bool { n2.mu.Lock(); defer n2.mu.Unlock(); return len(n2.rates) == 1 })
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); r.stop() }() // or it would wait longer than a test should
+	r.refused(<-answered, 503, "drain_unconfirmed", "")
+	<-stopped
+}
+
+// TestDrainThatTakesAMoment is what one over a link does.
+func TestDrainThatTakesAMoment(t *testing.T) {
+	n1, n2 := newNode("n1"), newNode("n2")
+	n2.deaf = true
+	r := newRig(t, nil, n1, n2)
+	answered := make(chan *http.Response)
+	go func() { answered <- r.do("POST", "/api/v1/nodes/n2/drain", `{}`) }()
+	eventually(t, func() bool { n2.mu.Lock(); defer n2.mu.Unlock(); return len(n2.rates) == 1 })
+	n2.state(cluster.Draining)
+	r.answer(<-answered, 202)
+	same(t, "list", order(r), "n1")
 }
 
 func TestUnknownPathsAndMethods(t *testing.T) {
@@ -134,7 +163,7 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	for call, allow := range map[string]string{
 		"GET /api/v1/push": "POST", "DELETE /api/v1/nodes": "GET, HEAD", "PATCH /api/v1/users/a": "GET, HEAD",
 		"OPTIONS /api/v1/users/a/kick": "POST", "PUT /api/v1/events": "GET, HEAD", "POST /sd/prometheus": "GET, HEAD",
-		"GET /push": "POST",
+		"GET /push": "POST", "GET /api/v1/messages/x/cancel": "POST",
 	} {
 		method, path, _ := strings.Cut(call, " ")
 		res := r.do(method, path, "")
@@ -155,6 +184,11 @@ func TestHealth(t *testing.T) {
 	same(t, "ready", r.text(r.do("GET", "/-/ready", ""), 200), "ready\n")
 	reason = errors.New("the store does not answer")
 	same(t, "not ready", r.text(r.do("GET", "/-/ready", ""), 503), "not ready: the store does not answer\n")
+	reason = nil
+	r.roster.forget()
+	same(t, "blind", r.text(r.do("GET", "/-/ready", ""), 503), "not ready: the nodes of the cluster are not known yet\n")
+	same(t, "healthy all the same", r.text(r.do("GET", "/-/healthy", ""), 200), "ok\n")
+	r.roster.set()
 	if body := r.text(r.do("GET", "/metrics", ""), 200); !strings.Contains(body, "fanfare_connections{") {
 		t.Error("no metrics of ours under /metrics")
 	}

@@ -1,7 +1,6 @@
 package alloc
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -95,6 +94,19 @@ func TestPushToEverybody(t *testing.T) {
 	same(t, "client types", d.push.ClientTypes, []protocol.ClientType{protocol.ClientWeb, protocol.ClientMobile})
 	if !d.broadcast {
 		t.Error("not a broadcast")
+	}
+}
+
+func TestBroadcastIsSteered(t *testing.T) {
+	n := newNode("n1").online("a")
+	r := newRig(t, nil, n)
+	r.push(`{"broadcast":true,"content":"hi","rate":500,"task":"spring","wait":"20s"}`, 200)
+	if p := n.next(t).push; p.Rate != 500 || p.Task != "spring" {
+		t.Errorf("rate %d, task %q", p.Rate, p.Task)
+	}
+	r.push(`{"broadcast":true,"content":"hi","wait":"20s"}`, 200)
+	if p := n.next(t).push; p.Rate != 0 || p.Task != "" {
+		t.Errorf("rate %d, task %q for the node's defaults", p.Rate, p.Task)
 	}
 }
 
@@ -214,22 +226,4 @@ func TestBrokenNodeIsA500AndALogLine(t *testing.T) {
 	}
 	r.counted(exporter.HandlerNodes, 500, 1)
 	r.text(r.do("GET", "/-/healthy", ""), 200)
-}
-
-func TestALargeListIsTaken(t *testing.T) {
-	n := newNode("n1")
-	n.pushed = make(chan delivery, 100_000)
-	r := newRig(t, nil, n)
-	r.client.Transport = r.client.Transport.(checked).next // holding it against the description takes long
-	users := make([]string, 100_000)
-	for i := range users {
-		users[i] = fmt.Sprintf("user-%d", i)
-	}
-	body, err := json.Marshal(map[string]any{"users": users, "content": "hi", "wait": "30s"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := r.push(string(body), 200)
-	same(t, "outcomes", v["outcomes"], map[string]any{"offline": 100_000.0})
-	r.client.CloseIdleConnections()
 }

@@ -72,6 +72,18 @@ func TestPushRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		{`{"user":"a","content":"x","tags":["` + strings.Repeat(`t","`, maxTags) + `t"]}`, "too_many", "tags"},
 		{`{"user":"a","content":"x","client_types":["tv"]}`, "invalid_client_type", "client_types"},
 		{`{"user":"a","content":"x","client_types":["pc","pc","pc","pc","pc"]}`, "too_many", "client_types"},
+		{`{"user":"a","content":"x","rate":1}`, "broadcast_only", "rate"},
+		{`{"users":["a"],"content":"x","rate":0}`, "broadcast_only", "rate"},
+		{`{"user":"a","content":"x","task":"t"}`, "broadcast_only", "task"},
+		{`{"broadcast":true,"content":"x","rate":-1}`, "out_of_range", "rate"},
+		{`{"broadcast":true,"content":"x","rate":1000001}`, "out_of_range", "rate"},
+		{`{"broadcast":true,"content":"x","rate":0.5}`, "out_of_range", "rate"},
+		{`{"broadcast":true,"content":"x","rate":"10"}`, "invalid_type", "rate"},
+		{`{"broadcast":true,"content":"x","rate":null}`, "invalid_type", "rate"},
+		{`{"broadcast":true,"content":"x","task":""}`, "invalid_task", "task"},
+		{`{"broadcast":true,"content":"x","task":"a\n"}`, "invalid_task", "task"},
+		{`{"broadcast":true,"content":"x","task":7}`, "invalid_type", "task"},
+		{fmt.Sprintf(`{"broadcast":true,"content":"x","task":"%s"}`, long[:129]), "invalid_task", "task"},
 		{`{"user":"a","content":"x","condition":"true"}`, "condition_unsupported", "condition"},
 	} {
 		t.Run(c.body[:min(len(c.body), 60)], func(t *testing.T) {
@@ -90,6 +102,8 @@ func TestPushTakesTheBoundsThemselves(t *testing.T) {
 	r.push(fmt.Sprintf(`{"users":["a","b","c"],"content":"x","id":"%s","wait":"30s"}`, strings.Repeat("x", maxID)), 200)
 	r.push(fmt.Sprintf(`{"user":"%s","content":"x"}`, strings.Repeat("u", maxUser)), 202)
 	r.push(fmt.Sprintf(`{"user":"用户","content":"x","ttl":0,"wait":0,"condition":"","tags":["%s"]}`, strings.Repeat("t", maxTag)), 202)
+	r.push(fmt.Sprintf(`{"broadcast":true,"content":"x","rate":%d,"task":"%s"}`, maxPushRate, strings.Repeat("t", maxTask)), 202)
+	r.push(`{"broadcast":true,"content":"x","rate":0}`, 202)
 }
 
 // TestDigestTellsMessagesApart moves text between fields: without lengths some of
@@ -102,6 +116,8 @@ func TestDigestTellsMessagesApart(t *testing.T) {
 		{users: []string{"ab"}, content: []byte("c")},
 		{users: []string{"a", "b"}, content: []byte("c")},
 		{broadcast: true, content: []byte("c")},
+		{broadcast: true, content: []byte("c"), rate: 1},
+		{broadcast: true, content: []byte("c"), task: "1"},
 		{user: "ab", content: []byte("c"), tags: []string{"x", "y"}},
 		{user: "ab", content: []byte("c"), tags: []string{"xy"}},
 		{user: "ab", content: []byte("c"), condition: "x"},

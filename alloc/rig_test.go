@@ -81,7 +81,7 @@ func (r *rig) options(change func(*Options)) Options {
 	reg := prometheus.NewRegistry()
 	r.metrics = exporter.New(reg)
 	r.ledger = ledger.New(ledger.Options{Metrics: r.metrics})
-	log := slog.New(slog.NewTextHandler(r.log, nil))
+	log := logTo(r.log)
 	o := Options{
 		Listen: "127.0.0.1:0", Router: r.router(log), Ledger: r.ledger, Snapshot: r.metrics.Snapshot,
 		Gatherer: reg, Metrics: r.metrics, Logger: log, Version: "test",
@@ -237,6 +237,8 @@ func eventually(t *testing.T, ok func() bool) {
 		}
 	}
 }
+
+func logTo(l *lines) *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
 // lines collects a log.
 type lines struct {
