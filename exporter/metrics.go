@@ -30,6 +30,12 @@ type Metrics struct {
 	FlowWaiting prometheus.Gauge
 	// RegistryConnected is 1 while the membership of the cluster is known first hand.
 	RegistryConnected prometheus.Gauge
+	// RegistrySessionsLost counts sessions with the registry that expired.
+	RegistrySessionsLost prometheus.Counter
+	// RegistryUnreadable counts entries of the registry that could not be read as a node.
+	RegistryUnreadable prometheus.Counter
+	// RegistryConflicts counts attempts to announce this node where somebody else's entry is.
+	RegistryConflicts prometheus.Counter
 
 	connections       [protocol.NumTransports]prometheus.Gauge
 	bound             [len(clientTypes)]prometheus.Gauge
@@ -67,6 +73,7 @@ func New(reg prometheus.Registerer) *Metrics {
 	m.addFlow(b)
 	m.addCluster(b)
 	m.addLinks(b)
+	m.addRegistry(b)
 	m.addResources(b)
 	m.addRoutes(b)
 	m.addRouter(b)
