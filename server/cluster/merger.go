@@ -38,7 +38,25 @@ func (m *merger) add(r Result) (merged Result, last bool) {
 		m.merged.Stages[s] = mergeStage(protocol.Stage(s), m.merged.Stages[s], at)
 	}
 	m.missing--
-	return m.merged, m.missing == 0
+	merged = m.merged
+	merged.Outcome = commonest(merged)
+	return merged, m.missing == 0
+}
+
+// commonest is the outcome of a broadcast: the best if anybody got it, else what most
+// connections ended with, else what became of the nodes.
+func commonest(r Result) protocol.Outcome {
+	switch r.Outcome {
+	case protocol.OutcomeAcked, protocol.OutcomeSent, protocol.OutcomeAckTimeout:
+		return r.Outcome
+	}
+	most, common := 0, r.Outcome
+	for o, n := range r.Deliveries {
+		if n > most {
+			most, common = n, protocol.Outcome(o)
+		}
+	}
+	return common
 }
 
 // mergeStage keeps the first time up to queued and the last from written on, as
@@ -48,4 +66,15 @@ func mergeStage(s protocol.Stage, a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// mergeUser adds the result of another of a user's nodes to sum. The best outcome
+// brings its node and its stages along.
+func mergeUser(sum, r *Result) {
+	if best := sum.Outcome.Better(r.Outcome); best != sum.Outcome {
+		sum.Outcome, sum.Node, sum.Stages = best, r.Node, r.Stages
+	}
+	for o, n := range r.Deliveries {
+		sum.Deliveries[o] += n
+	}
 }

@@ -3,8 +3,12 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fanfare-push/fanfare/exporter"
@@ -22,12 +26,23 @@ type Local interface {
 	Kick(user string, types ...protocol.ClientType) int
 }
 
+// Holder is a [Local] that can say cheaply whom it holds; a router asks it for each push.
+type Holder interface {
+	// Holds reports whether a device of each of the given classes of the user is bound
+	// here, or, without classes, any device.
+	Holds(user string, types ...protocol.ClientType) bool
+}
+
 // RouterOptions are what a [Router] needs. Members, Store, Metrics and Logger are required.
 type RouterOptions struct {
+	// Members is the membership. If it also has a method Find(address string) (Member,
+	// bool), that is asked for the node behind a route; if it has Err() error, routes to
+	// unknown nodes are taken for stale only while that is nil.
 	Members Members
 	Local   Local // nil in a process without a node
 	Store   store.Store
-	// Timeout bounds how long a push may wait for a node that does not answer; default 5 s.
+	// Timeout bounds how long a push may wait for the store, and then for a node that
+	// does not answer; default 5 s. A wait for an ack comes on top.
 	Timeout time.Duration
 	Metrics *exporter.Metrics
 	Logger  *slog.Logger
@@ -36,14 +51,59 @@ type RouterOptions struct {
 
 // Router finds the nodes that the devices of a user are connected to. Its methods may
 // be called from any goroutine; those without a context do not block.
-type Router struct{ options RouterOptions }
+//
+// Where a user's devices are is read from the store, for up to 256 users at a time, with
+// three exceptions. A process that is the only member of its cluster asks nobody. A push
+// for named classes of devices is delivered here when a device of each of them is
+// bound here. And while the store cannot be read, which is the case from a failed call
+// until it answers again, a push goes to the devices of this process's node if it has any
+// of the user; pushes for others are tried and end as failed, within Timeout.
+//
+// Pushes for one user are handed over in the order of the calls, but for second
+// attempts and for lists of more than 64 users.
+type Router struct {
+	options   RouterOptions
+	local     site // of the process; member is nil without one
+	directory directory
+	seed      maphash.Seed
+	lanes     [lookupLanes]lane
+	lists     listBound
+	drops     lane
+	silence   time.Duration // see [cast]
+	confirm   time.Duration // see [again]
+
+	away   atomic.Bool  // the store cannot be read
+	logged atomic.Int64 // when that was said last, ns since the epoch
+
+	mu     sync.RWMutex
+	closed bool
+	quit   chan struct{}
+	tasks  sync.WaitGroup
+}
 
 // NewRouter makes a router. [Router.Close] ends it.
 func NewRouter(o RouterOptions) (*Router, error) {
 	if o.Members == nil || o.Store == nil || o.Metrics == nil || o.Logger == nil {
 		return nil, errors.New("router: Members, Store, Metrics and Logger are required")
 	}
-	return &Router{options: o}, nil
+	if o.Timeout <= 0 {
+		o.Timeout = 5 * time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	r := &Router{options: o, seed: maphash.MakeSeed(), silence: castSilence, confirm: confirmDelay, quit: make(chan struct{})}
+	for i := range r.lanes {
+		r.lanes[i] = lane{bound: lookupQueue, work: r.lookUp}
+	}
+	r.drops = lane{bound: dropQueue, work: r.dropAll}
+	r.lists.slots = make(chan struct{}, listLookups)
+	if o.Local != nil {
+		info := o.Local.Info()
+		r.local = site{member: o.Local, id: info.ID, address: info.Gateway, local: true}
+	}
+	r.directory = directory{members: o.Members, local: &r.local, now: o.Now}
+	return r, nil
 }
 
 // Members is the membership that the router works with.
@@ -51,35 +111,56 @@ func (r *Router) Members() Members { return r.options.Members }
 
 // Push delivers p to the devices of user, wherever they are. t.Done is called exactly once.
 func (r *Router) Push(p *Push, user string, t Tracker) {
-	members, _ := r.options.Members.List()
-	if len(members) == 0 {
-		t.Done(Result{Outcome: protocol.OutcomeOffline})
-		return
-	}
-	members[0].Push(p, user, t)
+	r.push(&target{r: r, p: p, user: user, t: t})
 }
 
-// PushAll does so for many users; t.Done is called once for each, with Result.User set.
-func (r *Router) PushAll(p *Push, users []string, t Tracker) {
-	members, _ := r.options.Members.List()
-	if len(members) == 0 {
-		for _, user := range users {
-			t.Done(Result{User: user, Outcome: protocol.OutcomeOffline})
+func (r *Router) push(g *target) {
+	if r.staysHere(g.p, g.user) {
+		g.deliverHere()
+		return
+	}
+	if err := r.find(g.user, g); err != nil {
+		g.refuse(err)
+	}
+}
+
+// staysHere reports whether a push is delivered by the node of this process without a
+// look at the store; see [Router].
+func (r *Router) staysHere(p *Push, user string) bool {
+	switch {
+	case r.local.member == nil:
+		return false
+	case r.directory.alone():
+		return true
+	case len(p.ClientTypes) > 0 && r.holds(user, p.ClientTypes...):
+		return true
+	}
+	return r.away.Load() && r.holdsAny(p, user)
+}
+
+// holdsAny reports whether a device that the push is for is bound here.
+func (r *Router) holdsAny(p *Push, user string) bool {
+	if len(p.ClientTypes) == 0 {
+		return r.holds(user)
+	}
+	return slices.ContainsFunc(p.ClientTypes, func(t protocol.ClientType) bool { return r.holds(user, t) })
+}
+
+// holds asks the node of this process whether it has devices of a user.
+func (r *Router) holds(user string, types ...protocol.ClientType) bool {
+	if r.options.Local == nil {
+		return false
+	}
+	if h, ok := r.options.Local.(Holder); ok {
+		return h.Holds(user, types...)
+	}
+	devices := r.options.Local.Devices(user)
+	for _, t := range types {
+		if !slices.ContainsFunc(devices, func(d Device) bool { return d.Online && d.ClientType == t }) {
+			return false
 		}
-		return
 	}
-	members[0].PushAll(p, users, t)
-}
-
-// Broadcast delivers p to every connection of every node that its filters match.
-// t.Done is called exactly once, t.Progress for each node.
-func (r *Router) Broadcast(p *Push, t Tracker) {
-	members, _ := r.options.Members.List()
-	if len(members) == 0 {
-		t.Done(Result{Outcome: protocol.OutcomeOffline})
-		return
-	}
-	members[0].Broadcast(p, t)
+	return slices.ContainsFunc(devices, func(d Device) bool { return d.Online })
 }
 
 // Cancel stops a running broadcast of this message id on every node.
@@ -90,24 +171,37 @@ func (r *Router) Cancel(id string) {
 	}
 }
 
-// Devices lists every device of a user that the cluster knows, online or not. Those of
-// other nodes are as their routes tell.
-func (r *Router) Devices(ctx context.Context, user string) ([]Device, error) {
-	if r.options.Local != nil {
-		return r.options.Local.Devices(user), nil
+// begin starts something that Close waits for; false once the router is closed. The
+// caller calls tasks.Done.
+func (r *Router) begin() bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.closed {
+		return false
 	}
-	return nil, nil
-}
-
-// Kick ends the user's connections of the given classes (none = all) on every node and
-// returns how many it ended or told another node to end.
-func (r *Router) Kick(ctx context.Context, user string, types ...protocol.ClientType) (int, error) {
-	if r.options.Local != nil {
-		return r.options.Local.Kick(user, slices.Clone(types)...), nil
-	}
-	return 0, nil
+	r.tasks.Add(1)
+	return true
 }
 
 // Close lets lookups that run come to an end and returns when nothing of the router
-// runs any more, or the error of ctx. Pushes that come later end as offline.
-func (r *Router) Close(ctx context.Context) error { return nil }
+// runs any more, or the error of ctx. Pushes that come later end as offline. Those that
+// were handed to a node end when the node says so; close the links after the router.
+func (r *Router) Close(ctx context.Context) error {
+	r.mu.Lock()
+	if !r.closed {
+		r.closed = true
+		close(r.quit)
+	}
+	r.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		r.tasks.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the router is still looking for users: %w", context.Cause(ctx))
+	}
+}
