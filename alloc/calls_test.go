@@ -207,3 +207,38 @@ func TestConsoleIsMounted(t *testing.T) {
 		t.Errorf("Server %q", server)
 	}
 }
+
+// TestStoreIsAway: what needs the store says so, without saying more to the caller than
+// to the log; what does not need it works.
+func TestStoreIsAway(t *testing.T) {
+	n1, n2 := newNode("n1").online("here"), newNode("n2").online("there")
+	r := newRig(t, nil, n1, n2)
+	r.store.leave(errors.New("dial tcp 10.9.8.7:6379: WRONGPASS hunter2"))
+	for range 3 {
+		for _, call := range []string{"GET /api/v1/users/there", "POST /api/v1/users/there/kick"} {
+			method, path, _ := strings.Cut(call, " ")
+			res := r.do(method, path, "")
+			if res.Header.Get("Retry-After") != "1" {
+				t.Errorf("%s: Retry-After %q", call, res.Header.Get("Retry-After"))
+			}
+			body := r.text(res, 503)
+			if !strings.Contains(body, `"store_unavailable"`) || strings.Contains(body, "10.9.8.7") || strings.Contains(body, "hunter2") {
+				t.Errorf("%s: %s", call, body)
+			}
+		}
+	}
+	if log := r.log.String(); !strings.Contains(log, "a request needed the store") {
+		t.Errorf("log:\n%s", log)
+	}
+	for user, want := range map[string]string{"there": "failed", "here": "sent"} {
+		if v := r.push(`{"user":"`+user+`","content":"x","wait":"30s"}`, 200); v["outcome"] != want {
+			t.Errorf("push to %s: %v, want %s", user, v, want)
+		}
+	}
+	if v := r.push(`{"broadcast":true,"content":"x","wait":"30s"}`, 200); v["outcomes"].(map[string]any)["sent"] != 1.0 {
+		t.Errorf("broadcast: %v", v)
+	}
+	r.answer(r.do("GET", "/api/v1/nodes", ""), 200)
+	r.store.leave(nil)
+	r.answer(r.do("GET", "/api/v1/users/there", ""), 200)
+}

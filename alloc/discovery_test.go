@@ -61,6 +61,27 @@ func TestNodeThatTheRegistryCallsLost(t *testing.T) {
 	same(t, "back", shown(d, 18, info("a", cluster.Serving)), "a=serving")
 }
 
+// TestAddressOfALostNodeIsTaken: a process that was replaced is not up again under its
+// old name.
+func TestAddressOfALostNodeIsTaken(t *testing.T) {
+	d := newDiscovery()
+	old, heir := info("old", cluster.Serving), info("new", cluster.Serving)
+	heir.Ops = old.Ops
+	shown(d, 0, old)
+	same(t, "lost", shown(d, 1), "old=lost")
+	same(t, "replaced", shown(d, 2, heir), "new=serving")
+	same(t, "both lost", shown(d, 3), "new=lost old=lost")
+}
+
+// TestAllocatorThatWasNotThere cannot know whom it missed, unless the membership does.
+func TestAllocatorThatWasNotThere(t *testing.T) {
+	before, after := newDiscovery(), newDiscovery()
+	shown(before, 0, info("a", cluster.Serving), info("b", cluster.Serving))
+	same(t, "the old one", shown(before, 1, info("b", cluster.Serving)), "a=lost b=serving")
+	same(t, "the new one", shown(after, 1, info("b", cluster.Serving)), "b=serving")
+	same(t, "one that was told", shown(newDiscovery(), 1, info("a", cluster.Lost), info("b", cluster.Serving)), "a=lost b=serving")
+}
+
 func TestLostNodesAreBounded(t *testing.T) {
 	d := newDiscovery()
 	for i := range maxLost + 50 {

@@ -19,6 +19,7 @@ type scriptedNode struct {
 	hold   bool          // do not end pushes; the test calls Done itself
 	fault  bool          // panic when asked for the info
 	deaf   bool          // do nothing when asked to drain
+	quiet  bool          // remember no pushes
 
 	mu      sync.Mutex
 	info    cluster.Info
@@ -106,7 +107,9 @@ func (n *scriptedNode) routes() (routes []store.UserRoute) {
 }
 
 func (n *scriptedNode) Push(p *cluster.Push, user string, t cluster.Tracker) {
-	n.pushed <- delivery{p, user, false, t}
+	if !n.quiet {
+		n.pushed <- delivery{p, user, false, t}
+	}
 	if !n.hold {
 		t.Done(n.result(p, len(n.Devices(user))))
 	}
@@ -242,11 +245,13 @@ func (r *roster) forget() {
 	r.members, r.unknown = nil, true
 }
 
-// flakyStore is a real store that can be away.
+// flakyStore is a real store that can be away. It adds what one of a single node does
+// not keep, the addresses of the nodes.
 type flakyStore struct {
 	store.Store
-	mu   sync.Mutex
-	away error
+	gateways map[string]string // by node id
+	mu       sync.Mutex
+	away     error
 }
 
 func (s *flakyStore) leave(err error) {
@@ -262,5 +267,11 @@ func (s *flakyStore) Routes(ctx context.Context, users ...string) ([][]store.Rou
 	if away != nil {
 		return nil, away
 	}
-	return s.Store.Routes(ctx, users...)
+	lists, err := s.Store.Routes(ctx, users...)
+	for _, routes := range lists {
+		for i := range routes {
+			routes[i].Address = s.gateways[routes[i].Node]
+		}
+	}
+	return lists, err
 }

@@ -218,8 +218,10 @@ func TestStopAnswersWaitingPushes(t *testing.T) {
 
 func TestBrokenNodeIsA500AndALogLine(t *testing.T) {
 	n := newNode("n1")
-	n.fault = true
 	r := newRig(t, nil, newNode("n0"), n)
+	n.mu.Lock()
+	n.fault = true
+	n.mu.Unlock()
 	r.refused(r.do("GET", "/api/v1/nodes", ""), 500, "internal", "")
 	if log := r.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "the node is broken") {
 		t.Errorf("log:\n%s", log)

@@ -98,8 +98,9 @@ func (r *rig) router(log *slog.Logger) *cluster.Router {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.store = &flakyStore{Store: embedded}
+	r.store = &flakyStore{Store: embedded, gateways: make(map[string]string)}
 	for _, n := range r.roster.nodes() {
+		r.store.gateways[n.Info().ID] = n.Info().Gateway
 		for _, route := range n.routes() {
 			if _, _, err := embedded.PutRoute(r.t.Context(), route.User, route.Route); err != nil {
 				r.t.Fatal(err)
