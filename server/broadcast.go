@@ -1,25 +1,118 @@
 package server
 
 import (
-	"runtime"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/fanfare-push/fanfare/protocol"
 	"github.com/fanfare-push/fanfare/server/cluster"
 )
 
-// broadcastChunk is after how many connections a broadcast lets others run.
-const broadcastChunk = 1000
+// progressInterval is how often the entry point of a broadcast hears how far it is.
+const progressInterval = 500 * time.Millisecond
 
-// Broadcast implements [cluster.Member].
+// broadcasts are those whose connections are being walked.
+type broadcasts struct {
+	mu      sync.Mutex
+	running []*broadcast
+	quiet   []chan struct{} // closed when none is left
+}
+
+// add enters a broadcast unless limit of them run.
+func (s *broadcasts) add(b *broadcast, limit int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.running) >= limit {
+		return false
+	}
+	s.running = append(s.running, b)
+	return true
+}
+
+func (s *broadcasts) remove(b *broadcast) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := slices.Index(s.running, b)
+	s.running = slices.Delete(s.running, at, at+1)
+	if len(s.running) == 0 {
+		for _, waits := range s.quiet {
+			close(waits)
+		}
+		s.quiet = nil
+	}
+}
+
+// wait returns when none of them walks any more.
+func (s *broadcasts) wait() {
+	s.mu.Lock()
+	if len(s.running) == 0 {
+		s.mu.Unlock()
+		return
+	}
+	done := make(chan struct{})
+	s.quiet = append(s.quiet, done)
+	s.mu.Unlock()
+	<-done
+}
+
+// of lists those of a message.
+func (s *broadcasts) of(id string) (found []*broadcast) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.running {
+		if b.p.ID == id {
+			found = append(found, b)
+		}
+	}
+	return found
+}
+
+// broadcast is a push to everybody on its way. One goroutine walks the connections and
+// then waits for the deliveries that end later; the exported methods are what those
+// report to.
+type broadcast struct {
+	fanout
+	to   cluster.Tracker     // of the entry point
+	pace bucket              // of the walk; not used when its rate is 0
+	told time.Time           // of the last progress
+	end  chan cluster.Result // of the last delivery
+
+	once      sync.Once
+	cancelled chan struct{}
+}
+
+func newBroadcast(n *Node, p *cluster.Push, t cluster.Tracker) *broadcast {
+	b := &broadcast{to: t, told: time.Now(), end: make(chan cluster.Result, 1), cancelled: make(chan struct{})}
+	b.fanout.p, b.fanout.t, b.fanout.n = p, b, n
+	b.tmpl = new(pushFrame)
+	b.tmpl.init(p, n.opt.Limits.CompressThreshold)
+	b.left = 1 // the walk itself
+	b.pace = newBucket(paceOf(p, n.opt.Limits.BroadcastRate), time.Now())
+	return b
+}
+
+// paceOf is the rate of a broadcast in connections per second, 0 for none.
+func paceOf(p *cluster.Push, limit int) int {
+	switch {
+	case p.Rate > 0:
+		return p.Rate
+	case p.Rate < 0:
+		return 0
+	}
+	return limit
+}
+
+// Broadcast implements [cluster.Member]. Everybody who is bound when it begins and
+// still is when it comes to them gets it once. Who comes meanwhile may get it or not;
+// a user who returns on a new connection gets it there if it had not come to them.
 func (n *Node) Broadcast(p *cluster.Push, t cluster.Tracker) {
 	if !n.begin() {
 		t.Done(cluster.Result{Node: n.opt.ID, Outcome: protocol.OutcomeOffline})
 		return
 	}
-	select {
-	case n.casts <- struct{}{}:
-	default:
+	b := newBroadcast(n, p, t)
+	if !n.casts.add(b, n.opt.Limits.Broadcasts) {
 		n.tasks.Done()
 		t.Done(cluster.Result{Node: n.opt.ID, Outcome: protocol.OutcomeRejected})
 		return
@@ -27,135 +120,88 @@ func (n *Node) Broadcast(p *cluster.Push, t cluster.Tracker) {
 	n.metrics.BroadcastsRunning.Inc()
 	go func() {
 		defer n.tasks.Done()
-		defer func() {
-			n.metrics.BroadcastsRunning.Dec()
-			<-n.casts
-		}()
-		n.broadcast(p, t)
+		b.run()
 	}()
 }
 
 // Cancel implements [cluster.Member].
-func (n *Node) Cancel(id string) {}
-
-// broadcast writes to every bound connection that the filters match. The fanout
-// expects one end more than there are deliveries until all were started.
-func (n *Node) broadcast(p *cluster.Push, t cluster.Tracker) {
-	tmpl := new(pushFrame)
-	tmpl.init(p, n.opt.Limits.CompressThreshold)
-	f := &fanout{p: p, t: t, n: n, tmpl: tmpl, left: 1}
-	session := n.nextSession()
-	var conns []*conn
-	for shard := range hubShards {
-		conns = n.hub.open(shard, conns[:0])
-		for rest := conns; len(rest) > 0; {
-			chunk := rest[:min(len(rest), broadcastChunk)]
-			rest = rest[len(chunk):]
-			f.cast(chunk, session)
-			runtime.Gosched() // single pushes are not to wait for a whole round
-		}
-		clear(conns)
+func (n *Node) Cancel(id string) {
+	for _, b := range n.casts.of(id) {
+		b.cancel()
 	}
-	f.mu.Lock()
-	f.left--
-	done := f.left == 0
-	f.mu.Unlock()
+}
+
+// cancel stops the walk at once; further calls change nothing.
+func (b *broadcast) cancel() { b.once.Do(func() { close(b.cancelled) }) }
+
+func (b *broadcast) isCancelled() bool {
+	select {
+	case <-b.cancelled:
+		return true
+	default:
+		return false
+	}
+}
+
+// run walks and waits for the end.
+func (b *broadcast) run() {
+	if b.p.Task != "" {
+		b.steer()
+	}
+	b.walk()
+	if cluster.GivenUp(b.p.Condition) {
+		b.n.log.Warn("broadcast was given up: its condition takes too long", "id", b.p.ID, "condition", b.p.Condition.String())
+	}
+	b.n.metrics.BroadcastsRunning.Dec()
+	b.n.casts.remove(b)
+	r := b.await()
+	if b.task != nil {
+		b.task.finish()
+	}
+	if r.Outcome == protocol.OutcomeOffline && b.isCancelled() {
+		r.Outcome = protocol.OutcomeRejected // cancelled before it met anybody
+	}
+	b.to.Done(r)
+}
+
+// await waits until every delivery has ended.
+func (b *broadcast) await() cluster.Result {
+	b.mu.Lock()
+	b.left--
+	done := b.left == 0
+	b.mu.Unlock()
 	if done {
-		f.close()
+		b.close()
 	}
-}
-
-// cast writes to some connections. What ends on the spot, which is nearly all, is
-// counted for the whole batch at once.
-func (f *fanout) cast(conns []*conn, session int32) {
-	var counts [protocol.NumOutcomes]int
-	first := time.Now()
-	s := borrow()
-	for _, c := range conns {
-		counts[f.castTo(s, c, session)]++
-	}
-	s.giveBack()
-	counts[protocol.OutcomePending] = 0 // not bound, or ends later
-	stages := [protocol.NumStages]time.Time{protocol.StageQueued: first}
-	if counts[protocol.OutcomeSent] > 0 {
-		stages[protocol.StageWritten] = time.Now()
-	}
-	for o, n := range counts {
-		if n > 0 {
-			f.n.metrics.Deliveries(protocol.Outcome(o)).Add(float64(n))
-			f.expect(n)
-			f.ended(protocol.Outcome(o), n, &stages)
+	tick := time.NewTicker(progressInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case r := <-b.end:
+			return r
+		case now := <-tick.C:
+			b.tell(now)
 		}
 	}
 }
 
-// castTo writes to one connection. [protocol.OutcomePending] means that it is not
-// bound, or that a delivery was made which ends by itself.
-func (f *fanout) castTo(s *scratch, c *conn, session int32) protocol.Outcome {
-	if f.p.Ack != protocol.AckNone || f.p.Selective() {
-		user := c.boundUser()
-		if user == "" {
-			return protocol.OutcomePending
-		}
-		if f.p.Ack != protocol.AckNone {
-			f.open(c, user, session).start()
-			return protocol.OutcomePending
-		}
-		if o := c.filter(f.p, user); o != protocol.OutcomePending {
-			return o
-		}
+// tell lets the entry point know how far the broadcast is, if it is time to.
+func (b *broadcast) tell(now time.Time) {
+	if now.Sub(b.told) < progressInterval {
+		return
 	}
-	user, flushed, err := f.write(s, c, session)
-	switch {
-	case err != nil:
-		f.open(c, user, session).fail(err)
-		return protocol.OutcomePending
-	case flushed:
-		return protocol.OutcomeSent
-	}
-	return protocol.OutcomePending
+	b.told = now
+	b.mu.Lock()
+	r := cluster.Result{Node: b.n.opt.ID, Deliveries: b.res.Deliveries, Stages: b.res.Stages}
+	b.mu.Unlock()
+	b.to.Progress(r)
 }
 
-// write sends the shared frame to whoever is bound to a connection and reports
-// whether it left at once; if not, nobody is bound or a delivery was made that ends
-// when it has.
-func (f *fanout) write(s *scratch, c *conn, session int32) (user string, flushed bool, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if user = c.user; user == "" || c.end != protocol.CloseUnknown {
-		return user, false, nil
-	}
-	frame, err := c.appendPush(s, f.tmpl, session)
-	if err != nil {
-		return user, false, err
-	}
-	if flushed, err = c.write(frame); flushed || err != nil {
-		return user, flushed, err
-	}
-	d := f.open(c, user, session)
-	d.queued = time.Now()
-	if c.settle(d) { // the flusher was faster
-		f.withdraw()
-		return user, true, nil
-	}
-	return user, false, nil
-}
+// Reached implements [cluster.Tracker] for the deliveries.
+func (b *broadcast) Reached(s protocol.Stage, node string, at time.Time) { b.to.Reached(s, node, at) }
 
-// withdraw takes back a delivery that open made and nobody knows of.
-func (f *fanout) withdraw() {
-	f.expect(-1)
-	f.n.metrics.DeliveriesInFlight.Dec()
-}
+// Progress implements [cluster.Tracker]; a delivery has none.
+func (b *broadcast) Progress(cluster.Result) {}
 
-// open makes a delivery that will end by itself.
-func (f *fanout) open(c *conn, user string, session int32) *delivery {
-	f.expect(1)
-	f.n.metrics.DeliveriesInFlight.Inc()
-	return &delivery{f: f, c: c, user: user, session: session}
-}
-
-func (c *conn) boundUser() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.user
-}
+// Done implements [cluster.Tracker] for the last delivery.
+func (b *broadcast) Done(r cluster.Result) { b.end <- r }

@@ -30,6 +30,11 @@ func (d *delivery) start() {
 		d.finish(o, time.Now())
 		return
 	}
+	d.launch()
+}
+
+// launch hands a push to a connection that it is meant for.
+func (d *delivery) launch() {
 	flushed, err := d.send()
 	if err != nil {
 		d.fail(err)
@@ -165,6 +170,9 @@ func (d *delivery) finish(o protocol.Outcome, at time.Time) {
 		}
 	}
 	d.mu.Unlock()
+	if d.f.task != nil && (o == protocol.OutcomeAcked || !d.flushed.IsZero()) {
+		d.f.task.reached(d.user)
+	}
 	m := d.f.n.metrics
 	m.Deliveries(o).Inc()
 	m.DeliveriesInFlight.Dec()
@@ -198,6 +206,7 @@ type fanout struct {
 	t    cluster.Tracker
 	n    *Node
 	tmpl *pushFrame // shared by a broadcast, nil for a user
+	task *task      // steers a broadcast, nil without a task id
 	one  delivery   // the first of a user's; most have one device
 	own  pushFrame  // the template of a user's
 

@@ -35,7 +35,8 @@ type Node struct {
 
 	rsa, store *pool
 	tasks      sync.WaitGroup // readers, flushers, jobs, broadcasts
-	casts      chan struct{}  // a token for each running broadcast
+	casts      broadcasts     // those that run
+	flow       *flow          // of pushes to single users; nil without a limit
 	outbound   atomic.Int64   // bytes waiting on all connections
 	pushes     atomic.Uint32  // see nextSession
 	connIDs    atomic.Uint64
@@ -75,7 +76,10 @@ func New(opt Options) (*Node, error) {
 	n := &Node{
 		opt: opt, log: opt.Logger.With("node", opt.ID), metrics: opt.Metrics, hub: newHub(), since: time.Now().UTC(), born: time.Now(),
 		wsPolicy: wsPolicy{Path: opt.WebSocketPath, Origins: opt.AllowedOrigins},
-		casts:    make(chan struct{}, opt.Limits.Broadcasts), quit: make(chan struct{}), ended: make(chan struct{}),
+		quit:     make(chan struct{}), ended: make(chan struct{}),
+	}
+	if opt.Limits.UnicastRate > 0 {
+		n.flow = newFlow(n)
 	}
 	n.deviceStreams = streamEnv{tasks: &n.tasks, limit: opt.Limits.OutboundBytes, total: &n.outbound}
 	n.gatewayStreams = streamEnv{tasks: &n.tasks, limit: gatewayOutbound, total: &n.outbound}
@@ -135,6 +139,7 @@ func (n *Node) end() {
 	n.closeListeners()
 	n.services.Wait()
 	n.gateways.closeAll()
+	n.casts.wait() // they count whom they did not come to
 	var conns []*conn
 	for shard := range hubShards {
 		conns = n.hub.open(shard, conns[:0])

@@ -56,6 +56,14 @@ type Limits struct {
 	UserBytes int
 	// Broadcasts may run at a time; the next ends as rejected.
 	Broadcasts int
+	// BroadcastRate is how many connections per second one broadcast writes to, after
+	// the first so many at once. 0: as fast as sockets take it.
+	BroadcastRate int
+	// UnicastRate is how many pushes to single users per second the node sends, after
+	// the first so many at once; the next wait in order. 0: no limit.
+	UnicastRate int
+	// UnicastQueue is how many of them may wait; one more ends as rejected.
+	UnicastQueue int
 	// GatewayInFlight may be outstanding on one gateway connection; the next is
 	// answered with a push failure.
 	GatewayInFlight int
@@ -122,7 +130,7 @@ func DefaultOptions() Options {
 			PacketBytes: 10 << 10, WebSocketBytes: 64 << 10, InflatedBytes: 1 << 20, CompressThreshold: 10 << 10,
 			OutboundBytes: 64 << 10, OutboundAge: 2 * time.Minute, HandshakeTimeout: time.Minute,
 			SendBuffer: 32 << 10, ReceiveBuffer: 32 << 10,
-			PendingAcks: 256, UserBytes: 256, Broadcasts: 16, GatewayInFlight: 1 << 16, GatewayConnections: 1024,
+			PendingAcks: 256, UserBytes: 256, Broadcasts: 16, BroadcastRate: 3000, UnicastQueue: 10_000, GatewayInFlight: 1 << 16, GatewayConnections: 1024,
 			RSAWorkers: runtime.GOMAXPROCS(0), RSAQueue: 4096, StoreWorkers: 4 * runtime.GOMAXPROCS(0), StoreQueue: 20_000,
 		},
 	}
@@ -145,6 +153,7 @@ func (o *Options) validate() error {
 	bad(o.WebSocketPing >= time.Second, "the WebSocket ping interval is %v: it must be at least 1s", o.WebSocketPing)
 	bad(o.SessionTTL > 0 && o.AckTimeout > 0 && o.DrainRate > 0, "session ttl, ack timeout and drain rate must be positive")
 	l := o.Limits
+	bad(l.BroadcastRate >= 0 && l.UnicastRate >= 0, "broadcast rate and unicast rate must not be negative")
 	bad(l.SendBuffer >= 0 && l.ReceiveBuffer >= 0, "socket buffers must not be negative")
 	for _, limit := range []struct {
 		name  string
@@ -153,7 +162,7 @@ func (o *Options) validate() error {
 		{"packet bytes", int64(l.PacketBytes)}, {"websocket bytes", int64(l.WebSocketBytes)},
 		{"inflated bytes", int64(l.InflatedBytes)}, {"outbound bytes", int64(l.OutboundBytes)},
 		{"outbound age", int64(l.OutboundAge)}, {"handshake timeout", int64(l.HandshakeTimeout)},
-		{"pending acks", int64(l.PendingAcks)}, {"user bytes", int64(l.UserBytes)}, {"broadcasts", int64(l.Broadcasts)},
+		{"pending acks", int64(l.PendingAcks)}, {"user bytes", int64(l.UserBytes)}, {"broadcasts", int64(l.Broadcasts)}, {"unicast queue", int64(l.UnicastQueue)},
 		{"gateway in flight", int64(l.GatewayInFlight)}, {"gateway connections", int64(l.GatewayConnections)},
 		{"rsa workers", int64(l.RSAWorkers)}, {"rsa queue", int64(l.RSAQueue)},
 		{"store workers", int64(l.StoreWorkers)}, {"store queue", int64(l.StoreQueue)},

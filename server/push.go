@@ -26,6 +26,19 @@ func (n *Node) Push(p *cluster.Push, user string, t cluster.Tracker) {
 		t.Done(cluster.Result{Node: n.opt.ID, Outcome: protocol.OutcomeOffline})
 		return
 	}
+	if n.flow == nil || n.flow.passes(p, user, t) {
+		n.deliver(p, user, t)
+	}
+}
+
+// deliver writes to the connections that the user has now.
+func (n *Node) deliver(p *cluster.Push, user string, t cluster.Tracker) {
+	var found [maxDevices]*conn
+	devices := n.hub.lookup(user, &found)
+	if devices == 0 {
+		t.Done(cluster.Result{Node: n.opt.ID, Outcome: protocol.OutcomeOffline})
+		return
+	}
 	f := &fanout{p: p, t: t, n: n, left: devices}
 	f.own.init(p, n.opt.Limits.CompressThreshold)
 	n.metrics.DeliveriesInFlight.Add(float64(devices))

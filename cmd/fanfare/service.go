@@ -115,6 +115,7 @@ func nodeOptions(c *config.Config) (o server.Options, err error) {
 		OutboundBytes: int(l.OutboundBytes), OutboundAge: l.OutboundAge.Std(),
 		SendBuffer: int(l.SendBuffer), ReceiveBuffer: int(l.ReceiveBuffer), HandshakeTimeout: l.HandshakeTimeout.Std(),
 		PendingAcks: c.Push.MaxPendingAcks, UserBytes: int(l.UserBytes), Broadcasts: c.Push.MaxBroadcasts,
+		BroadcastRate: c.Push.BroadcastRate, UnicastRate: c.Push.UnicastRate, UnicastQueue: c.Push.UnicastQueue,
 		GatewayInFlight: l.GatewayInFlight, GatewayConnections: l.Gateways,
 		RSAWorkers: workers(l.RSAWorkers, 1), RSAQueue: l.RSAQueue,
 		StoreWorkers: workers(l.StoreWorkers, 4), StoreQueue: l.StoreQueue,
