@@ -83,6 +83,46 @@ func TestPushToMany(t *testing.T) {
 	}
 }
 
+func TestBroadcastIsWatchedAndStopped(t *testing.T) {
+	s := newStandIn(t)
+	b := consoletest.Open(t, s.http.URL+"/html", consoletest.Desktop())
+	b.Live()
+	if shown := b.Text("#push-rate-field"); shown != "" {
+		t.Errorf("a push to one user has a rate: %q", shown)
+	}
+	b.Click(`label[for="push-target-all"]`)
+	b.Click("#push-more summary")
+	b.Fill("#push-rate", "20")
+	b.Fill("#push-task", "spring")
+	b.Click("#push-send")
+	id := b.UntilOutcome("pending")
+	b.UntilText("#message-deliveries", "sent: 160")
+	b.UntilText(`[data-testid="message-node"][data-node="node-1"]`, "sent: 150")
+	b.UntilText(`[data-testid="message-node"][data-node="node-2"][data-outcome="pending"]`, "too slow: 1")
+	b.Click("#message-cancel")
+	b.UntilText("#confirm", "Stop broadcast "+id+"?")
+	b.Click("#confirm-no")
+	b.Until("no dialog", `!document.querySelector("#confirm").open`)
+	b.Click("#message-cancel")
+	b.Confirm()
+	b.UntilOutcome("sent")
+	b.UntilText(`[data-testid="message-node"][data-node="node-2"]`, "rejected: 39")
+	b.Until("no button", `document.querySelector("#message-cancel").hidden`)
+	b.Screenshot("broadcast")
+	b.Click("#lang-switch")
+	b.UntilText("#push-rate-field", "每个节点每秒连接数")
+	b.Send("nobody", "x", "none")
+	b.UntilOutcome("offline")
+	if n := b.Count(`[data-testid="message-node"]`); n != 0 {
+		t.Errorf("a push to one user shows %d nodes", n)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.pushes[0]; p.Rate != 20 || p.Task != "spring" || s.pushes[1].Rate != 0 || !slices.Equal(s.cancels, []string{id}) {
+		t.Errorf("pushes %+v, cancels %q", s.pushes, s.cancels)
+	}
+}
+
 func TestRefusalsAreReadable(t *testing.T) {
 	s := newStandIn(t)
 	b := consoletest.Open(t, s.http.URL+"/html", consoletest.Desktop())
@@ -276,6 +316,28 @@ func TestNodesComeAndGo(t *testing.T) {
 	if !slices.Equal(s.drains, []string{"node-1 50"}) {
 		t.Errorf("drains %q", s.drains)
 	}
+}
+
+func TestJavaAndLostNodes(t *testing.T) {
+	s := newStandIn(t)
+	b := consoletest.Open(t, s.http.URL+"/html", consoletest.Desktop())
+	b.Live()
+	java, lost := s.nodes[0], s.nodes[0]
+	java.ID, java.Java, java.Weight, java.Ops, java.WebSocket, java.Version = "10.0.0.9:3001", true, 1, "", "", ""
+	lost.ID, lost.State, lost.Weight = "node-9", cluster.Lost, 25
+	s.setNodes(func(nodes []cluster.Info) []cluster.Info { return append(nodes, java, lost) })
+	b.UntilText(`tr[data-id="10.0.0.9:3001"]`, "Java")
+	b.UntilText(`tr[data-id="node-9"]`, "25")
+	b.UntilState(`tr[data-id="node-9"]`, "lost")
+	for id, disabled := range map[string]bool{"node-1": false, "10.0.0.9:3001": true, "node-9": true} {
+		if got := consoletest.Eval[bool](b, `document.querySelector('tr[data-id="`+id+`"] [data-testid="node-drain"]').disabled`); got != disabled {
+			t.Errorf("%s: the drain button is disabled: %v", id, got)
+		}
+	}
+	if n := b.Count(`[data-testid="node-java"]`); n != 1 {
+		t.Errorf("%d nodes are marked as Java's", n)
+	}
+	b.Screenshot("nodes")
 }
 
 func TestLiveNumbersComeBack(t *testing.T) {

@@ -32,6 +32,7 @@ type standIn struct {
 	messages map[string]*standInMessage
 	kicks    []string // "user type" as asked for
 	drains   []string // "node rate" as asked for
+	cancels  []string // ids of messages
 	pushes   []pushRequest
 	changed  chan struct{} // closed when the list of nodes changed or the streams must end
 	epoch    int           // streams of an older epoch end
@@ -51,18 +52,29 @@ type pushRequest struct {
 	ClientTypes []string `json:"client_types"`
 	Condition   string   `json:"condition"`
 	Wait        string   `json:"wait"`
+	Rate        int      `json:"rate"`
+	Task        string   `json:"task"`
 }
 
 type standInMessage struct {
 	ID         string           `json:"id"`
 	Outcome    string           `json:"outcome"`
+	Broadcast  bool             `json:"broadcast"`
 	Targets    int              `json:"targets"`
 	Ended      int              `json:"ended"`
 	Outcomes   map[string]int   `json:"outcomes"`
 	Deliveries map[string]int   `json:"deliveries"`
+	Nodes      []standInResult  `json:"nodes,omitempty"`
 	Stages     []map[string]any `json:"stages"`
 	LatencyMS  float64          `json:"latency_ms"`
 	started    time.Time
+}
+
+// standInResult is what a node did of a broadcast.
+type standInResult struct {
+	Node       string         `json:"node"`
+	Outcome    string         `json:"outcome"`
+	Deliveries map[string]int `json:"deliveries"`
 }
 
 func newStandIn(t *testing.T) *standIn {
@@ -71,7 +83,7 @@ func newStandIn(t *testing.T) *standIn {
 	s.node = httptest.NewServer(http.HandlerFunc(s.serveDevice))
 	address := strings.TrimPrefix(s.node.URL, "http://")
 	s.nodes = []cluster.Info{{ID: "node-1", Device: "127.0.0.1:3000", WebSocket: "ws://" + address + "/", Gateway: "127.0.0.1:3001", Ops: "127.0.0.1:9310",
-		State: cluster.Serving, Version: "0.1.0", Since: time.Now().Add(-time.Hour)}}
+		State: cluster.Serving, Weight: 1, Version: "0.1.0", Since: time.Now().Add(-time.Hour)}}
 	s.http = httptest.NewServer(s.routes())
 	t.Cleanup(s.close)
 	return s
@@ -94,6 +106,7 @@ func (s *standIn) routes() http.Handler {
 	}
 	mux.HandleFunc("POST /api/v1/push", s.push)
 	mux.HandleFunc("GET /api/v1/messages/{id}", s.message)
+	mux.HandleFunc("POST /api/v1/messages/{id}/cancel", s.cancel)
 	mux.HandleFunc("GET /api/v1/users/{user}", s.user)
 	mux.HandleFunc("POST /api/v1/users/{user}/kick", s.kick)
 	mux.HandleFunc("GET /api/v1/nodes", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, s.nodeList()) })
@@ -148,7 +161,11 @@ func (s *standIn) push(w http.ResponseWriter, r *http.Request) {
 	}
 	s.messages[m.ID] = m
 	s.stage(m, "accepted")
-	s.route(m, request)
+	if m.Broadcast = request.Broadcast; request.Broadcast && request.Rate > 0 {
+		m.run()
+	} else {
+		s.route(m, request)
+	}
 	answer(w, http.StatusAccepted, map[string]string{"id": m.ID, "status": "accepted"})
 }
 
@@ -206,6 +223,27 @@ func (s *standIn) end(m *standInMessage, outcome string) {
 	}
 	m.Outcome = outcome
 	m.LatencyMS = float64(time.Since(m.started).Microseconds()) / 1000
+}
+
+// run makes a broadcast one that is slow: done on one node and busy on another until
+// it is cancelled.
+func (m *standInMessage) run() {
+	m.Deliveries = map[string]int{"sent": 160, "slow": 1}
+	m.Nodes = []standInResult{{"node-1", "sent", map[string]int{"sent": 150}}, {"node-2", "pending", map[string]int{"sent": 10, "slow": 1}}}
+}
+
+func (s *standIn) cancel(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cancels = append(s.cancels, r.PathValue("id"))
+	m := s.messages[r.PathValue("id")]
+	if m == nil || m.Outcome != "pending" || !m.Broadcast {
+		problem(w, 409, "not_running", "the broadcast has ended", "")
+		return
+	}
+	m.Outcome, m.Ended, m.Outcomes["sent"], m.Deliveries["rejected"] = "sent", 1, 1, 39
+	m.Nodes[1].Outcome, m.Nodes[1].Deliveries["rejected"] = "sent", 39
+	answer(w, http.StatusAccepted, map[string]string{"id": m.ID, "status": "cancelling"})
 }
 
 func (s *standIn) message(w http.ResponseWriter, r *http.Request) {

@@ -104,6 +104,11 @@ export class Api extends EventTarget {
     return this.call('GET', `messages/${encodeURIComponent(id)}`);
   }
 
+  /** POST /api/v1/messages/{id}/cancel. @param {string} id of a broadcast */
+  cancel(id) {
+    return this.call('POST', `messages/${encodeURIComponent(id)}/cancel`, {});
+  }
+
   /** POST /api/v1/push. @param {Object} request @param {number} waitMs how long the answer may be held back */
   push(request, waitMs = 0) {
     return this.call('POST', 'push', request, timeoutMs + waitMs);

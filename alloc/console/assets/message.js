@@ -48,7 +48,7 @@ function showHelp(snapshot, gaveUp) {
 function showMany(snapshot) {
   const targets = snapshot.targets ?? 1;
   const deliveries = Object.values(snapshot.deliveries ?? {}).reduce((sum, n) => sum + n, 0);
-  byId('message-many').hidden = targets <= 1 && deliveries <= 1;
+  byId('message-many').hidden = targets <= 1 && deliveries <= 1 && !snapshot.nodes;
   const progress = /** @type {HTMLProgressElement} */ (byId('message-progress'));
   progress.max = Math.max(1, targets);
   progress.value = snapshot.ended ?? 0;
@@ -59,7 +59,12 @@ function showMany(snapshot) {
   byId('message-deliveries').replaceChildren(...counts(snapshot.deliveries));
 }
 
-function counts(byOutcome = {}) {
+/**
+ * Badges for the outcomes that occurred.
+ * @param {Object<string, number>} [byOutcome]
+ * @returns {HTMLElement[]}
+ */
+export function counts(byOutcome = {}) {
   const present = outcomes.filter((outcome) => byOutcome[outcome] > 0);
   if (present.length === 0) return [h('span', { class: 'hint' }, '–')];
   return present.map((outcome) => setText(h('span', { class: 'badge', dataset: { outcome } }), 'message.count',

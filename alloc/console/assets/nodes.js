@@ -57,8 +57,9 @@ export class NodesPanel extends EventTarget {
     const focused = old?.contains(document.activeElement);
     const drain = this.drainButton(node);
     const tr = h('tr', { dataset: { id: node.id, state: node.state, stamp, testid: 'node-row' } },
-      cell('nodes.id', h('strong', { class: 'mono' }, node.id)),
+      cell('nodes.id', nameOf(node)),
       cell('nodes.state', setText(h('span', { class: 'pill', dataset: { state: node.state } }), `nodes.state.${node.state}`)),
+      cell('nodes.weight', number(node.weight), 'num'),
       cell('nodes.connections', number(node.connections), 'num'), cell('nodes.users', number(node.users), 'num'),
       cell('nodes.version', node.version || '–'), cell('nodes.since', dateTime(parseTime(node.since)), 'nowrap'),
       cell('nodes.addresses', addressList(node)), h('td', { class: 'row-action' }, drain));
@@ -68,9 +69,10 @@ export class NodesPanel extends EventTarget {
   }
 
   drainButton(node) {
-    const button = setText(h('button', { type: 'button', class: 'small', dataset: { testid: 'node-drain' }, disabled: node.state !== 'serving',
+    const button = setText(h('button', { type: 'button', class: 'small', dataset: { testid: 'node-drain' }, disabled: node.state !== 'serving' || node.java,
       onclick: () => this.drain(node.id) }), 'nodes.drain');
     setAttribute(button, 'aria-label', 'nodes.drain.of', { id: node.id });
+    if (node.java) setAttribute(button, 'title', 'nodes.java.drain');
     return button;
   }
 
@@ -106,6 +108,15 @@ export class NodesPanel extends EventTarget {
     prependBounded(byId('nodes-log'), h('li', { class: `notice ${severity}`, dataset: { testid: 'node-event' } },
       h('time', {}, clock(Date.now())), setText(h('span'), key, params)), keep);
   }
+}
+
+// nameOf marks MPush nodes: they are here for as long as a cluster is being replaced.
+function nameOf(node) {
+  const name = h('strong', { class: 'mono' }, node.id);
+  if (!node.java) return name;
+  const mark = setText(h('span', { class: 'tag', dataset: { testid: 'node-java' } }), 'nodes.java');
+  setAttribute(mark, 'title', 'nodes.java.hint');
+  return h('span', { class: 'node-name' }, name, mark);
 }
 
 function level(state) {

@@ -1,5 +1,6 @@
 // The part of the page that sends: form, the life of the message, and what was sent.
 
+import { BroadcastView } from './broadcast.js';
 import { byId, h, prependBounded } from './dom.js';
 import { clock, number } from './format.js';
 import { setData, setText } from './i18n.js';
@@ -11,13 +12,14 @@ const firstPollMs = 120;
 const lastPollMs = 1_000;
 const patienceMs = 90_000; // longer than any ack timeout that makes sense
 const fieldOf = { user: 'push-user', users: 'push-users', content: 'push-content', tags: 'push-tags', wait: 'push-wait',
-  condition: 'push-condition', id: 'push-id' };
+  condition: 'push-condition', id: 'push-id', rate: 'push-rate', task: 'push-task' };
 
 /** The panel. */
 export class PushPanel {
   /** @param {import('./api.js').Api} api */
   constructor(api) {
     this.api = api;
+    this.broadcast = new BroadcastView(api);
     this.followed = ''; // id of the message on show
     this.edited = false; // the user was typed, so it does not follow the device
     const form = byId('push-form');
@@ -52,6 +54,10 @@ export class PushPanel {
       byId(`push-${name}-field`).hidden = target !== name;
       byId(`push-${name}`).disabled = target !== name;
     }
+    for (const name of ['rate', 'task']) {
+      byId(`push-${name}-field`).hidden = target !== 'all';
+      byId(`push-${name}`).disabled = target !== 'all';
+    }
     byId('push-all-note').hidden = target !== 'all';
     setText(byId('push-send'), target === 'all' ? 'push.send.all' : 'push.send');
   }
@@ -63,7 +69,11 @@ export class PushPanel {
     const request = { content: byId('push-content').value, ack: byId('push-form').elements.ack.value };
     if (this.target() === 'user') request.user = text('push-user');
     else if (this.target() === 'users') request.users = list(text('push-users'), /[\n,]/);
-    else request.broadcast = true;
+    else {
+      request.broadcast = true;
+      if (Number(text('push-rate')) > 0) request.rate = Number(text('push-rate'));
+      if (text('push-task')) request.task = text('push-task');
+    }
     const tags = list(text('push-tags'), ',');
     const types = [...byId('push-types').querySelectorAll('input:checked')].map((box) => box.value);
     if (tags.length > 0) request.tags = tags;
@@ -135,8 +145,10 @@ export class PushPanel {
       return;
     }
     if (this.followed !== id) return; // another one was chosen meanwhile
-    const gaveUp = snapshot.outcome === 'pending' && Date.now() > until;
+    // A broadcast may take hours and says how far it is.
+    const gaveUp = snapshot.outcome === 'pending' && Date.now() > until && !snapshot.broadcast;
     showMessage(snapshot, gaveUp);
+    this.broadcast.show(snapshot);
     this.mark(id, snapshot.outcome);
     if (snapshot.outcome !== 'pending' || gaveUp) return;
     this.timer = setTimeout(() => this.poll(id, until, Math.min(lastPollMs, pause * 1.5)), pause);
