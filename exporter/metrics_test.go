@@ -73,6 +73,9 @@ var contract = []string{
 	"fanfare_http_proxy_requests_total counter result=ok|refused|bad_request|timeout|connect|upstream|too_large|overload|gone",
 	"fanfare_http_proxy_duration_seconds histogram",
 	"fanfare_http_proxy_running gauge",
+	"fanfare_registry_sessions_lost_total counter",
+	"fanfare_registry_unreadable_total counter",
+	"fanfare_registry_conflicts_total counter",
 	"fanfare_http_requests_total counter code=2xx|3xx|4xx|5xx " +
 		"handler=servers|demo_push|console|push|messages|cancel|users|kick|nodes|drain|events|sd|other",
 }

@@ -1,0 +1,178 @@
+package cluster
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+// maxGreeting bounds the answer to the first request of a connection, in bytes.
+// ZooKeeper's has 37 or 41.
+const maxGreeting = 4 << 10
+
+// zkWire dials for the ZooKeeper library and watches over its connections: it
+// remembers why the last one failed, bounds every read and lets all be ended at once.
+type zkWire struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	bound  time.Duration // the longest a read or a write may take
+
+	mu    sync.Mutex
+	conns map[*zkSocket]struct{}
+	last  error
+}
+
+func newZKWire(bound time.Duration) *zkWire {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &zkWire{ctx: ctx, cancel: cancel, bound: bound, conns: make(map[*zkSocket]struct{})}
+}
+
+// dial is a zk.Dialer. Names are looked up each time.
+func (w *zkWire) dial(network, address string, timeout time.Duration) (net.Conn, error) {
+	d := net.Dialer{Timeout: timeout}
+	c, err := d.DialContext(w.ctx, network, address)
+	if err != nil {
+		w.failed(err)
+		return nil, err
+	}
+	s := &zkSocket{Conn: c, wire: w, address: address}
+	w.mu.Lock()
+	w.conns[s] = struct{}{}
+	w.mu.Unlock()
+	if w.ctx.Err() != nil { // end came in between
+		_ = s.Close()
+	}
+	return s, nil
+}
+
+func (w *zkWire) failed(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.last = err
+}
+
+// reason is why the last connection failed, nil if none has.
+func (w *zkWire) reason() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.last
+}
+
+// end closes all connections and makes every later dial fail.
+func (w *zkWire) end() {
+	w.cancel()
+	w.mu.Lock()
+	conns := w.conns
+	w.conns = make(map[*zkSocket]struct{})
+	w.mu.Unlock()
+	for c := range conns {
+		_ = c.Conn.Close()
+	}
+}
+
+// zkSocket is a connection whose reads and writes always end. The library takes the
+// first four bytes that arrive for a length, without a bound in memory or time, which
+// would be fatal with a server that is not ZooKeeper.
+type zkSocket struct {
+	net.Conn
+	wire    *zkWire
+	address string
+	greeted bool // read by the one goroutine that reads
+	head    [4]byte
+	have    int
+}
+
+// Read implements net.Conn.
+func (s *zkSocket) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	if err == nil && !s.greeted {
+		err = s.greeting(p[:n])
+	}
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		s.wire.failed(fmt.Errorf("read from %s: %w", s.address, err))
+	}
+	return n, err
+}
+
+func (s *zkSocket) greeting(p []byte) error {
+	s.have += copy(s.head[s.have:], p)
+	if s.have < len(s.head) {
+		return nil
+	}
+	s.greeted = true
+	if binary.BigEndian.Uint32(s.head[:]) > maxGreeting {
+		return fmt.Errorf("%s does not answer as ZooKeeper does", s.address)
+	}
+	return nil
+}
+
+// Write implements net.Conn.
+func (s *zkSocket) Write(p []byte) (int, error) {
+	n, err := s.Conn.Write(p)
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		s.wire.failed(fmt.Errorf("write to %s: %w", s.address, err))
+	}
+	return n, err
+}
+
+// SetReadDeadline implements net.Conn. No deadline means the longest.
+func (s *zkSocket) SetReadDeadline(t time.Time) error { return s.Conn.SetReadDeadline(s.bounded(t)) }
+
+// SetWriteDeadline implements net.Conn. No deadline means the longest.
+func (s *zkSocket) SetWriteDeadline(t time.Time) error { return s.Conn.SetWriteDeadline(s.bounded(t)) }
+
+func (s *zkSocket) bounded(t time.Time) time.Time {
+	latest := time.Now().Add(s.wire.bound)
+	if t.IsZero() || t.After(latest) {
+		return latest
+	}
+	return t
+}
+
+// Close implements net.Conn.
+func (s *zkSocket) Close() error {
+	s.wire.mu.Lock()
+	delete(s.wire.conns, s)
+	s.wire.mu.Unlock()
+	return s.Conn.Close()
+}
+
+// zkHosts gives the library one server after the other, by name: its own way looks
+// names up once, when it is made, and fails if it cannot.
+type zkHosts struct {
+	mu      sync.Mutex
+	servers []string
+	next    int
+	failed  int // since the last connection
+}
+
+// Init implements zk.HostProvider.
+func (h *zkHosts) Init(servers []string) error {
+	h.servers = servers
+	return nil
+}
+
+// Len implements zk.HostProvider.
+func (h *zkHosts) Len() int { return len(h.servers) }
+
+// Next implements zk.HostProvider. pause is true when all servers were tried.
+func (h *zkHosts) Next() (server string, pause bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	server = h.servers[h.next%len(h.servers)]
+	pause = h.failed > 0 && h.failed%len(h.servers) == 0
+	h.next++
+	h.failed++
+	return server, pause
+}
+
+// Connected implements zk.HostProvider.
+func (h *zkHosts) Connected() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failed = 0
+}
