@@ -88,6 +88,7 @@ func TestPushToEverybody(t *testing.T) {
 	same(t, "answer", v, map[string]any{
 		"id": "b", "targets": 1.0, "outcomes": map[string]any{"sent": 1.0},
 		"deliveries": map[string]any{"sent": 2.0}, "latency_ms": v["latency_ms"],
+		"nodes": []any{map[string]any{"node": "n1", "outcome": "sent", "deliveries": map[string]any{"sent": 2.0}}},
 	})
 	d := n.next(t)
 	same(t, "tags", d.push.Tags, []string{"x", "y"})

@@ -59,6 +59,7 @@ func (a attempt) run(l *Ledger, sums *tally) error {
 	}
 	for _, o := range a.ends {
 		e.Reached(protocol.StageQueued, "n", at(1))
+		e.Progress(cluster.Result{Node: "far " + o.String()})
 		e.Done(cluster.Result{Node: "n", Outcome: o})
 	}
 	counted := min(int64(len(a.ends)), targets)

@@ -21,8 +21,9 @@ type Entry struct {
 	ack       protocol.AckMode
 	broadcast bool
 
-	in         *list // where the ledger keeps it, nil once forgotten; these three under the ledger's lock
+	in         *list // where the ledger keeps it, nil once forgotten; these four under the ledger's lock
 	prev, next *Entry
+	grown      int64 // bytes of byNode
 
 	mu         sync.Mutex
 	claimed    int32                             // Done calls that count
@@ -35,6 +36,7 @@ type Entry struct {
 	node       string                            // that decided
 	outcomes   [protocol.NumOutcomes]int32       // targets by outcome
 	deliveries [protocol.NumOutcomes]int32       // connections by outcome
+	byNode     []NodeResult                      // of a broadcast, by id
 	done       chan struct{}                     // closed when complete; made by the first that waits
 }
 
@@ -43,9 +45,9 @@ var _ cluster.Tracker = (*Entry)(nil)
 // overhead is what the index takes for an entry besides the entry and its id.
 const overhead = 64
 
-// size is the memory of an entry in bytes, about. Names of nodes are not counted:
-// all entries share them.
-func (e *Entry) size() int64 { return int64(unsafe.Sizeof(*e)) + int64(len(e.id)) + overhead }
+// size is the memory of an entry in bytes, about. Names of nodes at the stages are not
+// counted: all entries share them. The caller holds the ledger's lock.
+func (e *Entry) size() int64 { return int64(unsafe.Sizeof(*e)) + int64(len(e.id)) + overhead + e.grown }
 
 // Reached notes that a delivery of the message came to a stage, so that
 // [Entry.Snapshot] shows it while the end is awaited.
@@ -59,9 +61,6 @@ func (e *Entry) Reached(stage protocol.Stage, node string, at time.Time) {
 		e.reach(stage, node, at)
 	}
 }
-
-// Progress notes what a node has done so far of a broadcast.
-func (e *Entry) Progress(r cluster.Result) {}
 
 // reach merges a time into the stages. Of many deliveries the first that was
 // queued counts and the last that was written.
@@ -91,7 +90,11 @@ func (e *Entry) Done(r cluster.Result) {
 	}
 	e.ledger.count(r.Outcome)
 	// The books come before the page: who sees the message complete finds it counted.
-	if e.settle(&r) {
+	last, grown := e.settle(&r)
+	if grown > 0 {
+		e.ledger.grow(e, grown)
+	}
+	if last {
 		e.report()
 		e.ledger.retire(e)
 		e.release()
@@ -109,8 +112,9 @@ func (e *Entry) claim() bool {
 	return true
 }
 
-// settle writes a result on the page and tells whether it was the last.
-func (e *Entry) settle(r *cluster.Result) bool {
+// settle writes a result on the page and tells whether it was the last, and what memory
+// that took.
+func (e *Entry) settle(r *cluster.Result) (last bool, grown int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.settled++
@@ -124,7 +128,7 @@ func (e *Entry) settle(r *cluster.Result) bool {
 	for stage := protocol.StageRouted; int(stage) < protocol.NumStages; stage++ {
 		e.decide(stage, r)
 	}
-	return e.settled == e.targets
+	return e.settled == e.targets, e.closeLine(r)
 }
 
 // decide merges one stage of a result. For a single target the result knows which

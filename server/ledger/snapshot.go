@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"slices"
 	"time"
 
 	"github.com/fanfare-push/fanfare/protocol"
@@ -16,14 +17,15 @@ type Snapshot struct {
 	// of its only target or the best of them (see [protocol.Outcome.Better]).
 	Outcome    protocol.Outcome
 	Outcomes   [protocol.NumOutcomes]int // targets by outcome
-	Deliveries [protocol.NumOutcomes]int // connections by outcome
+	Deliveries [protocol.NumOutcomes]int // connections by outcome; of a broadcast that runs, so far
 	Stages     []StageTime               // those that were reached, in order of the stages
 	Accepted   time.Time                 // when the entry point received it
 	// Latency is from Accepted until the deciding delivery was acknowledged or, with
 	// no ack, written. It is 0 until the message is complete and if it never was written.
 	Latency time.Duration
 	Node    string // the id of the node that decided; empty until one did
-	// Nodes is what each node did of a broadcast, by id; nil of other messages.
+	// Nodes is what each node did of a broadcast, by id, the first thousand that said
+	// something; nil of other messages.
 	Nodes []NodeResult
 }
 
@@ -53,6 +55,10 @@ func (e *Entry) Snapshot() Snapshot {
 	}
 	for o := range protocol.NumOutcomes {
 		s.Outcomes[o], s.Deliveries[o] = int(e.outcomes[o]), int(e.deliveries[o])
+	}
+	s.Nodes = slices.Clone(e.byNode)
+	if e.settled < e.targets && e.broadcast {
+		s.Deliveries = e.soFar()
 	}
 	if e.complete {
 		s.Outcome, s.Latency = e.best, e.latency()
