@@ -9,6 +9,7 @@ import (
 
 	"github.com/fanfare-push/fanfare/protocol"
 	"github.com/fanfare-push/fanfare/server/cluster"
+	"github.com/fanfare-push/fanfare/server/store"
 )
 
 func TestMessageTellsItsStages(t *testing.T) {
@@ -70,6 +71,33 @@ func TestUserShowsTheDevices(t *testing.T) {
 	same(t, "encoded", r.answer(r.do("GET", "/api/v1/users/%E7%94%A8%20%2F", ""), 200)["user"], "用 /")
 	r.refused(r.do("GET", "/api/v1/users/%20", ""), 400, "invalid_user", "user")
 	r.refused(r.do("GET", "/api/v1/users/"+strings.Repeat("u", maxUser+1), ""), 400, "invalid_user", "user")
+}
+
+func TestUserOfSeveralNodes(t *testing.T) {
+	n1, n2 := newNode("n1").online("a"), newNode("n2")
+	n2.devices["a"] = []cluster.Device{{
+		ClientType: protocol.ClientWeb, Node: "n2", Connection: "c-2", Since: started, Online: true, DeviceID: "d-2", OSName: "web",
+	}}
+	r := newRig(t, nil, n1, n2)
+	seen := []any{}
+	for _, d := range r.answer(r.do("GET", "/api/v1/users/a", ""), 200)["devices"].([]any) {
+		d := d.(map[string]any)
+		seen = append(seen, d["node"], d["client_type"], d["connection"], d["online"])
+	}
+	same(t, "devices", seen, []any{"n1", "mobile", "c-a", true, "n2", "web", "c-2", true})
+
+	kicked := r.answer(r.do("POST", "/api/v1/users/a/kick", ""), 200)
+	same(t, "ended here and told there", kicked, map[string]any{"kicked": 2.0})
+	same(t, "here", n1.kicks, []kick{{"a", nil}})
+	same(t, "there", r.store.kicks, []store.Kick{{
+		User: "a", DeviceID: "d-2", Connection: "c-2", ClientType: protocol.ClientWeb, Address: "n2.example:3001"}})
+	same(t, "of another class", r.answer(r.do("POST", "/api/v1/users/a/kick", `{"client_type":"pc"}`), 200)["kicked"],
+		1.0) // the stand-in for a node of this process counts all its devices
+	r.store.refuse = 1
+	res := r.do("POST", "/api/v1/users/a/kick", "")
+	if body := r.text(res, 503); !strings.Contains(body, "told to end before: 1") || strings.Contains(body, "reset") {
+		t.Errorf("half a kick: %s", body)
+	}
 }
 
 func TestKick(t *testing.T) {

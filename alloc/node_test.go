@@ -2,6 +2,8 @@ package alloc
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -164,7 +166,7 @@ func (n *scriptedNode) result(p *cluster.Push, devices int) cluster.Result {
 func (n *scriptedNode) Devices(user string) []cluster.Device {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.devices[user]
+	return slices.Clone(n.devices[user])
 }
 
 func (n *scriptedNode) Kick(user string, types ...protocol.ClientType) int {
@@ -252,6 +254,18 @@ type flakyStore struct {
 	gateways map[string]string // by node id
 	mu       sync.Mutex
 	away     error
+	kicks    []store.Kick // that were sent
+	refuse   int          // kicks after this many fail; 0 = none
+}
+
+func (s *flakyStore) SendKick(_ context.Context, k store.Kick) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refuse > 0 && len(s.kicks) >= s.refuse {
+		return errors.New("connection reset")
+	}
+	s.kicks = append(s.kicks, k)
+	return nil
 }
 
 func (s *flakyStore) leave(err error) {

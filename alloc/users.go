@@ -1,6 +1,7 @@
 package alloc
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -61,7 +62,9 @@ func (a *Allocator) serveKick(w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	kicked, err := a.options.Router.Kick(ctx, user, types...)
 	if err != nil {
-		return a.storeAway(r, err)
+		p := a.storeAway(r, err)
+		p.Detail = fmt.Sprintf("%s; connections that were ended or told to end before: %d", p.Detail, kicked)
+		return p
 	}
 	return writeJSON(w, http.StatusOK, kickAnswer{kicked})
 }
