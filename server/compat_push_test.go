@@ -1,8 +1,10 @@
 package server_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -187,23 +189,85 @@ func TestCompatGatewayOffline(t *testing.T) {
 	}
 }
 
-// Check 42: what fits through the gateway, and what does not.
+// Check 42: what fits through the gateway, and what does not. The limit is the
+// gateway's own; a push over it is answered, and those behind it are not lost.
 func TestCompatGatewayLimit(t *testing.T) {
 	t.Parallel()
-	n := servertest.Start(t)
+	const limit = 64 << 10
+	n := servertest.Start(t, func(o *server.Options) { o.Limits.GatewayPacketBytes = limit })
 	w, back := resumed(t, n), gatewayTo(t, n)
-	content := strings.Repeat("c", 10_200)
-	back.send(raw(16, 0, 1, gatewayBody("user-0", 1, 5000, content)))
-	w.wantSealed(15, 1, []byte(content))
-	back.wantAnswer(1, 1, "user-0").check(t, 0, "push-center-begin", "before-send", "success-end")
 	overhead := len(gatewayBody("user-0", 1, 5000, ""))
-	content = strings.Repeat("d", 10_240-overhead)
-	back.send(raw(16, 0, 2, gatewayBody("user-0", 1, 5000, content)))
-	w.wantSealed(15, 1, []byte(content))
-	back.wantAnswer(2, 1, "user-0").check(t, 0, "push-center-begin", "before-send", "success-end")
-	back.send(raw(16, 0, 3, gatewayBody("user-0", 1, 5000, content+"d")))
-	back.wantClosed()
+	most := limit - overhead - 4 // a length above 32,766 takes four bytes more
+	for session, length := range map[uint32]int{1: 10_200, 2: 10_240 - overhead, 3: 10_241 - overhead, 4: most} {
+		content := noise(length)
+		back.send(raw(16, 0, session, longGatewayBody("user-0", content)))
+		back.wantAnswer(session, 1, "user-0").check(t, 0, "push-center-begin", "before-send", "success-end")
+		w.wantPush(content)
+	}
+	long := raw(16, 8, 5, longGatewayBody("user-0", noise(most+1)))
+	back.send(long, raw(16, 0, 6, gatewayBody("user-0", 1, 5000, "after it")))
+	back.wantAnswer(5, 0, "").check(t, 2, "push-center-begin", "failure-end")
+	w.wantSealed(15, 1, []byte("after it"))
+	back.wantAnswer(6, 1, "user-0").check(t, 0, "push-center-begin", "before-send", "success-end")
+	for _, cut := range []int{1, 12, 13, 14, 1000} { // in pieces, the header too
+		back.send(long[:cut])
+		back.send(long[cut:])
+		back.wantAnswer(5, 0, "").check(t, 2, "push-center-begin", "failure-end")
+	}
 	w.wantQuiet()
+}
+
+// What no back end sends ends its connection without a reply.
+func TestCompatGatewayGarbage(t *testing.T) {
+	t.Parallel()
+	n := servertest.Start(t)
+	for name, bytes := range map[string][]byte{
+		"an HTTP request":    []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+		"1 GiB":              raw(16, 0, 1, nil)[4:],
+		"too long a command": join(unhex(t, "00100001"), raw(5, 0, 1, nil)[4:]),
+		"a negative length":  join(unhex(t, "ffffff00"), raw(16, 0, 1, nil)[4:]),
+	} {
+		if name == "1 GiB" {
+			bytes = join(unhex(t, "40000000"), bytes)
+		}
+		back := gatewayTo(t, n)
+		back.send(bytes)
+		back.wantClosed()
+	}
+	cut := gatewayTo(t, n)
+	cut.send(raw(16, 0, 1, gatewayBody("user-0", 1, 5000, "never whole"))[:30])
+	_ = cut.nc.Close()
+	servertest.Eventually(t, "nothing is in flight", func() bool { return n.Ledger.Books().InFlight == 0 })
+}
+
+// wantPush expects a push of content of any length.
+func (w *wire) wantPush(content []byte) {
+	w.t.Helper()
+	var d protocol.Decoder
+	p, _, ok, err := d.Next(w.next(), 1<<20)
+	if err != nil || !ok || p.Command != protocol.CmdPush {
+		w.t.Fatalf("the node sent %+v, %v, want a push", p, err)
+	}
+	got, err := protocol.Open(nil, &p, w.seal, 1<<20)
+	if err != nil || !bytes.Equal(got, content) {
+		w.t.Fatalf("the device got %d bytes, %v, want the %d that were pushed", len(got), err, len(content))
+	}
+}
+
+// noise is content that does not compress.
+func noise(length int) []byte {
+	b := make([]byte, length)
+	rand.NewChaCha8([32]byte{1}).Read(b)
+	return b
+}
+
+// longGatewayBody is gatewayBody for content of any length.
+func longGatewayBody(user string, content []byte) []byte {
+	length := []byte{byte(len(content) >> 8), byte(len(content))}
+	if n := len(content) - 32767; n >= 0 {
+		length = []byte{0x7f, 0xff, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}
+	}
+	return join(short(user), int32s(1, 5000), length, content, short(""), short(""), short(""))
 }
 
 // Check 43: what a device pushes, at any time.

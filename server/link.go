@@ -17,5 +17,5 @@ func (w *gateway) frameLimit() int {
 	if w.peer != nil {
 		return protocol.MaxLinkFrame
 	}
-	return w.node.opt.Limits.PacketBytes
+	return w.node.opt.Limits.GatewayPacketBytes
 }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"runtime"
 	"time"
 
 	"github.com/fanfare-push/fanfare/exporter"
 	"github.com/fanfare-push/fanfare/protocol"
+	"github.com/fanfare-push/fanfare/server/cluster"
 	"github.com/fanfare-push/fanfare/server/ledger"
 	"github.com/fanfare-push/fanfare/server/store"
 )
@@ -64,6 +66,9 @@ type Limits struct {
 	UnicastRate int
 	// UnicastQueue is how many of them may wait; one more ends as rejected.
 	UnicastQueue int
+	// GatewayPacketBytes is the longest body of a push that a back end may send; one
+	// that announces more is answered with a push failure and read over.
+	GatewayPacketBytes int
 	// GatewayInFlight may be outstanding on one gateway connection; the next is
 	// answered with a push failure.
 	GatewayInFlight int
@@ -81,12 +86,21 @@ type Options struct {
 	ID        string    // unique in the cluster; empty = made up at start
 	Version   string    // shown to operators
 	Ops       string    // host:port of the operations port, shown to operators and scraped
+	PublicIP  string    // names the node's online list; empty = the host that devices are told
+	Weight    int       // share of the devices it is to get; 0 = 1
 	Listen    Endpoints // what to bind
 	Advertise Endpoints // what to tell others; empty = derived from the bound address
 
 	Key               *protocol.PrivateKey // devices encrypt their handshake with its public half
 	TLS               *tls.Config          // nil: no TLS on the device port, no wss
 	RequireEncryption bool                 // refuse handshakes and binds in clear on the binary port
+
+	// GatewayAllow are the networks beside loopback and private ones whose back ends may
+	// connect to the gateway.
+	GatewayAllow []netip.Prefix
+	// GatewaySecret lets nodes and allocators at any other address connect that prove
+	// to have it too; empty: none can.
+	GatewaySecret string
 
 	WebSocketPath  string   // exact path of the upgrade request
 	AllowedOrigins []string // of WebSocket upgrades; empty = any, as in MPush
@@ -97,6 +111,7 @@ type Options struct {
 	SessionTTL                 time.Duration // how long a session can be resumed
 	AckTimeout                 time.Duration // wait for an ack when the push does not say
 	DrainRate                  int           // connections per second asked to leave while draining
+	KickGrace                  time.Duration // how long a device that lost its user may stay connected to say goodbye
 
 	Limits Limits
 
@@ -110,7 +125,13 @@ type Options struct {
 	Logger  *slog.Logger
 	Metrics *exporter.Metrics
 	Store   store.Store
-	Ledger  *ledger.Ledger // of the gateway; required when Listen.Gateway is set
+	// Registry is where the node announces itself when [Node.Join] is called; nil: nowhere.
+	Registry cluster.Registry
+	// SweepEvery is the time between two sweeps over the store's routes for stale ones,
+	// SweepRate how many routes a second one looks at. 0: an hour, 5,000.
+	SweepEvery time.Duration
+	SweepRate  int
+	Ledger     *ledger.Ledger // of the gateway; required when Listen.Gateway is set
 }
 
 // DefaultOptions returns MPush's defaults where MPush has the setting, with every
@@ -126,11 +147,13 @@ func DefaultOptions() Options {
 		SessionTTL:        24 * time.Hour,
 		AckTimeout:        10 * time.Second,
 		DrainRate:         500,
+		KickGrace:         3 * time.Second,
+		Weight:            1,
 		Limits: Limits{
 			PacketBytes: 10 << 10, WebSocketBytes: 64 << 10, InflatedBytes: 1 << 20, CompressThreshold: 10 << 10,
 			OutboundBytes: 64 << 10, OutboundAge: 2 * time.Minute, HandshakeTimeout: time.Minute,
 			SendBuffer: 32 << 10, ReceiveBuffer: 32 << 10,
-			PendingAcks: 256, UserBytes: 256, Broadcasts: 16, BroadcastRate: 3000, UnicastQueue: 10_000, GatewayInFlight: 1 << 16, GatewayConnections: 1024,
+			PendingAcks: 256, UserBytes: 256, Broadcasts: 16, BroadcastRate: 3000, UnicastQueue: 10_000, GatewayInFlight: 1 << 16, GatewayConnections: 1024, GatewayPacketBytes: 1 << 20,
 			RSAWorkers: runtime.GOMAXPROCS(0), RSAQueue: 4096, StoreWorkers: 4 * runtime.GOMAXPROCS(0), StoreQueue: 20_000,
 		},
 	}
@@ -151,6 +174,7 @@ func (o *Options) validate() error {
 	bad(o.MaxHeartbeat >= o.MinHeartbeat, "the largest heartbeat %v is below the smallest %v", o.MaxHeartbeat, o.MinHeartbeat)
 	bad(o.HeartbeatTimeouts >= 0, "heartbeat timeouts %d: must not be negative", o.HeartbeatTimeouts)
 	bad(o.WebSocketPing >= time.Second, "the WebSocket ping interval is %v: it must be at least 1s", o.WebSocketPing)
+	bad(o.KickGrace >= 0 && o.Weight >= 0 && o.SweepEvery >= 0 && o.SweepRate >= 0, "kick grace, weight, sweep interval and rate must not be negative")
 	bad(o.SessionTTL > 0 && o.AckTimeout > 0 && o.DrainRate > 0, "session ttl, ack timeout and drain rate must be positive")
 	l := o.Limits
 	bad(l.BroadcastRate >= 0 && l.UnicastRate >= 0, "broadcast rate and unicast rate must not be negative")
@@ -163,7 +187,7 @@ func (o *Options) validate() error {
 		{"inflated bytes", int64(l.InflatedBytes)}, {"outbound bytes", int64(l.OutboundBytes)},
 		{"outbound age", int64(l.OutboundAge)}, {"handshake timeout", int64(l.HandshakeTimeout)},
 		{"pending acks", int64(l.PendingAcks)}, {"user bytes", int64(l.UserBytes)}, {"broadcasts", int64(l.Broadcasts)}, {"unicast queue", int64(l.UnicastQueue)},
-		{"gateway in flight", int64(l.GatewayInFlight)}, {"gateway connections", int64(l.GatewayConnections)},
+		{"gateway packet bytes", int64(l.GatewayPacketBytes)}, {"gateway in flight", int64(l.GatewayInFlight)}, {"gateway connections", int64(l.GatewayConnections)},
 		{"rsa workers", int64(l.RSAWorkers)}, {"rsa queue", int64(l.RSAQueue)},
 		{"store workers", int64(l.StoreWorkers)}, {"store queue", int64(l.StoreQueue)},
 	} {

@@ -47,6 +47,14 @@ var deviations = []deviation{
 	{"16-bad-bytes", []int{8}, hangsUp, []string{closedByServer}, "check 9"},
 	{"16-bad-bytes", []int{50}, "ACK", []string{"ERROR flags=0 session=7 PUSH" + error100, closedByServer},
 		"10.3.8: inflating is bounded"},
+	{"17-gateway-big-push", []int{2}, closedByServer, []string{
+		`OK flags=0 session=8 GATEWAY_PUSH 0 "{\"clientType\":1,\"timePoints\":[\"push-center-begin\",T,\"before-send\",T,\"success-end\",T],\"userId\":\"user-gwbig\"}"`,
+		hangsUp,
+	}, "check 42: a gateway takes more than a device may send"},
+	{"17-gateway-big-push", []int{1}, `PUSH flags=1 "{\"content\":\"after gateway close 2`, []string{
+		`PUSH flags=1 "0123456789abcdef0123456789abcdef01234567"... 10213 bytes 76711f971f15e5036bbcded756a4c95c`,
+		`PUSH flags=1 "{\"content\":\"after gateway close 2\",\"msgId\":\"10\",\"msgType\":2}"`,
+	}, "check 42"},
 	{"21-websocket-errors", []int{12}, "text {\"body\":{\"reason\"", []string{`text {"body":{"data":"unbind success","cmd":6},"bodyLength":2,"cmd":11,"flags":16,"sessionId":2}`}, "check 28"},
 	{"21-websocket-errors", []int{12}, "close frame", nil, "check 28"},
 	{"21-websocket-errors", []int{12}, closedByServer, []string{hangsUp}, "check 28"},

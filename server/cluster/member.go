@@ -22,6 +22,7 @@ type Push struct {
 	Condition   Condition             // only connections for which it holds; nil = all
 	Task        string                // MPush's task id, whose counters in the store steer a broadcast; empty = none
 	Rate        int                   // a broadcast's connections per second on each node; 0 = the node's default, negative = no limit
+	Deadline    time.Time             // when the sender stops waiting: what was not handed to a node by then ends as failed; zero = never
 	Accepted    time.Time             // when the entry point took it
 }
 

@@ -119,7 +119,7 @@ func (r *Router) push(g *target) {
 		g.deliverHere()
 		return
 	}
-	if err := r.find(g.user, g); err != nil {
+	if err := r.find(g.p, g.user, g); err != nil {
 		g.refuse(err)
 	}
 }

@@ -24,7 +24,7 @@ type second struct{ *leg }
 // cannot be, and then the result stands.
 func (l *leg) tryAgain(res Result) bool {
 	l.result = res
-	return l.target.r.find(l.target.user, second{l}) == nil
+	return l.target.r.find(l.target.p, l.target.user, second{l}) == nil
 }
 
 // missed implements [seeker].

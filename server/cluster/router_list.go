@@ -67,7 +67,7 @@ func (r *Router) walk(p *Push, users []string, t Tracker) {
 		// each of its chunks in turn.
 		var routes [][]store.Route
 		err := errRouterLate
-		if r.options.Now().Sub(lastRead) <= r.options.Timeout {
+		if now := r.options.Now(); now.Sub(lastRead) <= r.options.Timeout && (p.Deadline.IsZero() || now.Before(p.Deadline)) {
 			r.lists.slots <- struct{}{}
 			routes, err = r.routes(away)
 			<-r.lists.slots

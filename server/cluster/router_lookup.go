@@ -105,9 +105,13 @@ func (q *lane) done(n int) {
 
 // find queues a lookup of a user's routes. The seeker hears of its end unless there
 // is an error.
-func (r *Router) find(user string, then seeker) error {
+func (r *Router) find(p *Push, user string, then seeker) error {
+	until := r.options.Now().Add(r.options.Timeout)
+	if !p.Deadline.IsZero() && p.Deadline.Before(until) {
+		until = p.Deadline
+	}
 	q := &r.lanes[maphash.String(r.seed, user)%lookupLanes]
-	return r.enqueue(q, lookup{user: user, until: r.options.Now().Add(r.options.Timeout), then: then})
+	return r.enqueue(q, lookup{user: user, until: until, then: then})
 }
 
 // enqueue adds to a lane; Close waits for the end of it.
@@ -143,10 +147,14 @@ func (r *Router) lookUp(chunk []lookup) {
 		return
 	}
 	routes, err := r.routes(users)
+	now = r.options.Now()
 	for i := range chunk {
 		switch then := chunk[i].then; {
 		case then == nil:
 			continue
+		case err == nil && now.After(chunk[i].until):
+			then.missed(errRouterLate)
+			routes = routes[1:]
 		case err != nil:
 			then.missed(err)
 		default:

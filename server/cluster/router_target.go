@@ -61,7 +61,8 @@ func (g *target) refuse(err error) {
 
 // missed implements [seeker].
 func (g *target) missed(error) {
-	if g.r.holdsAny(g.p, g.user) {
+	late := !g.p.Deadline.IsZero() && g.r.options.Now().After(g.p.Deadline)
+	if !late && g.r.holdsAny(g.p, g.user) {
 		g.deliverHere()
 		return
 	}
