@@ -10,18 +10,11 @@ import (
 	"github.com/fanfare-push/fanfare/protocol"
 )
 
-// backend is a store that also knows how many users are online.
-type backend interface {
-	Store
-	Online() int
-}
-
-// conformance runs what must hold for every store. open returns an empty store
-// whose clock is now and that is closed by the test's cleanup.
-func conformance(t *testing.T, open func(t *testing.T, now func() time.Time) backend) {
-	for name, check := range map[string]func(*testing.T, backend, *clock){
+// conformance runs what must hold for every store. open returns a store without
+// routes and tasks whose clock is now and that is closed by the test's cleanup.
+func conformance(t *testing.T, open func(t *testing.T, now func() time.Time) Store) {
+	for name, check := range map[string]func(*testing.T, Store, *clock){
 		"session":             conformSession,
-		"session expiry":      conformSessionExpiry,
 		"session of any id":   conformSessionIDs,
 		"route":               conformRoute,
 		"route ownership":     conformOwnership,
@@ -29,6 +22,20 @@ func conformance(t *testing.T, open func(t *testing.T, now func() time.Time) bac
 		"route replaced":      conformReplaced,
 		"route needs a owner": conformIncomplete,
 		"concurrent binds":    conformConcurrent,
+		"online list":         conformOnlineList,
+		"restore":             conformRestore,
+		"restore many":        conformRestoreMany,
+		"concurrent restore":  conformConcurrentRestore,
+		"sweep":               conformSweep,
+		"sweep compares":      conformSweepCompares,
+		"sweep pace":          conformSweepPace,
+		"lease":               conformLease,
+		"kick":                conformKick,
+		"kicks in order":      conformKicks,
+		"task":                conformTask,
+		"ping":                conformPing,
+		"context":             conformContext,
+		"closed":              conformClosed,
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newClock()
@@ -57,19 +64,19 @@ func testSession(c *clock) Session {
 
 func testRoute(c *clock, connection string) Route {
 	return Route{
-		Node: "n1", Connection: connection, DeviceID: "dev-" + connection, OSName: "android", OSVersion: "6.0",
+		Node: "n1", Address: "10.0.0.1:3001", Connection: connection, DeviceID: "dev-" + connection, OSName: "android", OSVersion: "6.0",
 		ClientVersion: "1.0", ClientType: protocol.ClientMobile, Since: c.Now(), Online: true,
 	}
 }
 
-func mustSave(t testing.TB, s backend, id string, v Session) {
+func mustSave(t testing.TB, s Store, id string, v Session) {
 	t.Helper()
 	if err := s.SaveSession(t.Context(), id, v); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func wantSession(t testing.TB, s backend, id string, want Session, ok bool) {
+func wantSession(t testing.TB, s Store, id string, want Session, ok bool) {
 	t.Helper()
 	got, found, err := s.LoadSession(t.Context(), id)
 	if err != nil || found != ok || ok && !sameSession(got, want) {
@@ -78,12 +85,12 @@ func wantSession(t testing.TB, s backend, id string, want Session, ok bool) {
 }
 
 func sameSession(a, b Session) bool {
-	same := a.Expires.Equal(b.Expires)
+	same := a.Expires.Sub(b.Expires).Abs() < 5*time.Second // Redis counts down
 	a.Expires, b.Expires = time.Time{}, time.Time{}
 	return same && a == b
 }
 
-func mustPut(t testing.TB, s backend, user string, r Route) (Route, bool) {
+func mustPut(t testing.TB, s Store, user string, r Route) (Route, bool) {
 	t.Helper()
 	old, had, err := s.PutRoute(t.Context(), user, r)
 	if err != nil {
@@ -92,14 +99,15 @@ func mustPut(t testing.TB, s backend, user string, r Route) (Route, bool) {
 	return old, had
 }
 
-func wantDrop(t testing.TB, s backend, user string, class protocol.ClientType, connection string, want bool) {
+func wantDrop(t testing.TB, s Store, user string, class protocol.ClientType, connection string, want bool) {
 	t.Helper()
-	if got, err := s.DropRoute(t.Context(), user, Route{ClientType: class, Connection: connection}); err != nil || got != want {
+	r := Route{ClientType: class, Connection: connection, Address: "10.0.0.1:3001"}
+	if got, err := s.DropRoute(t.Context(), user, r); err != nil || got != want {
 		t.Errorf("drop %s of %s: %v, %v; want %v", connection, user, got, err, want)
 	}
 }
 
-func wantRoutes(t testing.TB, s backend, user string, want ...Route) {
+func wantRoutes(t testing.TB, s Store, user string, want ...Route) {
 	t.Helper()
 	all, err := s.Routes(t.Context(), user)
 	if err != nil || len(all) != 1 || len(all[0]) != len(want) {
@@ -119,10 +127,16 @@ func sameRoute(a, b Route) bool {
 	return same && a == b
 }
 
-func wantOnline(t testing.TB, s backend, want int) {
+// wantOnline checks the online list of testRoute's node.
+func wantOnline(t testing.TB, s Store, want int) {
 	t.Helper()
-	if got := s.Online(); got != want {
-		t.Errorf("%d online, want %d", got, want)
+	wantListed(t, s, "10.0.0.1", want)
+}
+
+func wantListed(t testing.TB, s Store, list string, want int) {
+	t.Helper()
+	if got, err := s.OnlineUsers(t.Context(), list); err != nil || got != want {
+		t.Errorf("%d users online at %s, %v; want %d", got, list, err, want)
 	}
 }
 
@@ -132,7 +146,7 @@ func gone(c *clock, r Route) Route {
 	return r
 }
 
-func conformSession(t *testing.T, s backend, c *clock) {
+func conformSession(t *testing.T, s Store, c *clock) {
 	wantSession(t, s, testID, Session{}, false)
 	v := testSession(c)
 	mustSave(t, s, testID, v)
@@ -144,21 +158,7 @@ func conformSession(t *testing.T, s backend, c *clock) {
 	wantSession(t, s, testID, v, true)
 }
 
-func conformSessionExpiry(t *testing.T, s backend, c *clock) {
-	v := testSession(c)
-	mustSave(t, s, testID, v)
-	c.advance(time.Hour - time.Second)
-	wantSession(t, s, testID, v, true)
-	c.advance(time.Second)
-	wantSession(t, s, testID, Session{}, false)
-	other := "00000000000000000000000000000001"
-	mustSave(t, s, other, testSession(c))
-	v.Expires = c.Now()
-	mustSave(t, s, other, v)
-	wantSession(t, s, other, Session{}, false)
-}
-
-func conformSessionIDs(t *testing.T, s backend, c *clock) {
+func conformSessionIDs(t *testing.T, s Store, c *clock) {
 	ids := []string{"x", testID + "0", "34B37ED163965735AB20C62BDB98EE53", "中文", "a b\r\nc"}
 	for i, id := range ids {
 		v := testSession(c)
@@ -174,7 +174,7 @@ func conformSessionIDs(t *testing.T, s backend, c *clock) {
 	}
 }
 
-func conformRoute(t *testing.T, s backend, c *clock) {
+func conformRoute(t *testing.T, s Store, c *clock) {
 	wantRoutes(t, s, "u")
 	r := testRoute(c, "c1")
 	if old, had := mustPut(t, s, "u", r); had {
@@ -199,7 +199,7 @@ func conformRoute(t *testing.T, s backend, c *clock) {
 	wantRoutes(t, s, "u", r)
 }
 
-func conformOwnership(t *testing.T, s backend, c *clock) {
+func conformOwnership(t *testing.T, s Store, c *clock) {
 	first, second := testRoute(c, "c1"), testRoute(c, "c2")
 	mustPut(t, s, "u", first)
 	if old, had := mustPut(t, s, "u", second); !had || !sameRoute(old, first) {
@@ -217,7 +217,7 @@ func conformOwnership(t *testing.T, s backend, c *clock) {
 	wantDrop(t, s, "u", protocol.ClientMobile, "", false)
 }
 
-func conformClasses(t *testing.T, s backend, c *clock) {
+func conformClasses(t *testing.T, s Store, c *clock) {
 	var want []Route
 	for i, class := range protocol.ClientTypes() {
 		r := testRoute(c, fmt.Sprint("c", i))
@@ -228,21 +228,20 @@ func conformClasses(t *testing.T, s backend, c *clock) {
 		}
 	}
 	wantRoutes(t, s, "u", want...)
-	wantOnline(t, s, 4)
+	wantOnline(t, s, 1)
 	wantDrop(t, s, "u", protocol.ClientUnknown, "c3", true)
 	want[3] = gone(c, want[3])
 	wantRoutes(t, s, "u", want...)
 }
 
-func conformReplaced(t *testing.T, s backend, c *clock) {
+func conformReplaced(t *testing.T, s Store, c *clock) {
 	mustPut(t, s, "u", testRoute(c, "c1"))
 	r := Route{Node: "n2", Connection: "c9", DeviceID: "d,\"9\"", ClientType: protocol.ClientMobile, Since: c.Now(), Online: true}
 	mustPut(t, s, "u", r)
 	wantRoutes(t, s, "u", r) // nothing of the old route shines through
-	wantOnline(t, s, 1)
 }
 
-func conformIncomplete(t *testing.T, s backend, c *clock) {
+func conformIncomplete(t *testing.T, s Store, c *clock) {
 	if _, _, err := s.PutRoute(t.Context(), "", testRoute(c, "c1")); err == nil {
 		t.Error("a route of no user was kept")
 	}
@@ -254,7 +253,7 @@ func conformIncomplete(t *testing.T, s backend, c *clock) {
 
 // conformConcurrent binds one user from many connections at a time. Each PutRoute
 // hands out its predecessor exactly once, and only the last owner can drop.
-func conformConcurrent(t *testing.T, s backend, c *clock) {
+func conformConcurrent(t *testing.T, s Store, c *clock) {
 	const n = 50
 	var all sync.WaitGroup
 	var replaced sync.Map
@@ -271,7 +270,7 @@ func conformConcurrent(t *testing.T, s backend, c *clock) {
 					t.Errorf("%s was replaced twice", old.Connection)
 				}
 			}
-			ok, err := s.DropRoute(t.Context(), "u", Route{ClientType: protocol.ClientMobile, Connection: connection})
+			ok, err := s.DropRoute(t.Context(), "u", testRoute(c, connection))
 			if err != nil {
 				t.Error(err)
 			}

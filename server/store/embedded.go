@@ -60,6 +60,11 @@ type Embedded struct {
 	closed   bool
 	sessions sessions
 	routes   *routes
+	leases   map[string]time.Time // until when
+	ears     map[string][]*earshot
+	tasks    tasks
+
+	listening sync.WaitGroup // goroutines of Kicks
 
 	stop chan struct{} // closed by Close
 	done chan struct{} // closed when run has returned
@@ -78,6 +83,7 @@ func Open(o Options) (*Embedded, error) {
 	}
 	s.sessions = sessions{byID: make(map[sessionID]*session), max: orDefault(o.MaxSessions, DefaultMaxSessions)}
 	s.routes = newRoutes(orDefault(o.MaxRoutes, DefaultMaxRoutes))
+	s.leases, s.ears, s.tasks.byID = make(map[string]time.Time), make(map[string][]*earshot), make(map[string]*task)
 	if o.Dir != "" {
 		if err := s.openDir(o.Dir); err != nil {
 			return nil, err
@@ -94,8 +100,7 @@ func orDefault(n, otherwise int) int {
 	return n
 }
 
-// SaveSession keeps a session under its id, replacing an earlier one. A session
-// that has expired already is not kept.
+// SaveSession implements [Store].
 func (s *Embedded) SaveSession(ctx context.Context, id string, v Session) error {
 	if err := s.journal.reserve(ctx); err != nil {
 		return err
@@ -119,7 +124,7 @@ func (s *Embedded) SaveSession(ctx context.Context, id string, v Session) error 
 	return nil
 }
 
-// LoadSession finds a session; false if it is unknown or has expired.
+// LoadSession implements [Store].
 func (s *Embedded) LoadSession(_ context.Context, id string) (Session, bool, error) {
 	key := sessionIDOf(id)
 	s.mu.Lock()
@@ -134,11 +139,10 @@ func (s *Embedded) LoadSession(_ context.Context, id string) (Session, bool, err
 	return found.expand(), true, nil
 }
 
-// PutRoute makes r the online route of the user for r's client type and returns
-// the route it replaced, online or not. A zero Since means now.
+// PutRoute implements [Store].
 func (s *Embedded) PutRoute(ctx context.Context, user string, r Route) (old Route, had bool, err error) {
 	if user == "" || r.Connection == "" {
-		return Route{}, false, errors.New("store: a route needs a user and a connection")
+		return Route{}, false, errNoOwner
 	}
 	if err := s.journal.reserve(ctx); err != nil {
 		return Route{}, false, err
@@ -219,6 +223,7 @@ func (s *Embedded) Close() error {
 		return nil
 	}
 	close(s.stop)
+	s.deafenAll()
 	<-s.done
 	return s.journal.close()
 }

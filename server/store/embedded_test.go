@@ -36,13 +36,29 @@ func openTest(t testing.TB, o Options) *Embedded {
 }
 
 func TestMemoryConforms(t *testing.T) {
-	conformance(t, func(t *testing.T, now func() time.Time) backend { return openTest(t, Options{Now: now}) })
+	conformance(t, func(t *testing.T, now func() time.Time) Store { return openTest(t, Options{Now: now}) })
 }
 
 func TestFilesConform(t *testing.T) {
-	conformance(t, func(t *testing.T, now func() time.Time) backend {
+	conformance(t, func(t *testing.T, now func() time.Time) Store {
 		return openTest(t, Options{Dir: t.TempDir(), Now: now})
 	})
+}
+
+func TestSessionExpiry(t *testing.T) {
+	c := newClock()
+	s := openTest(t, Options{Now: c.Now})
+	v := testSession(c)
+	mustSave(t, s, testID, v)
+	c.advance(time.Hour - time.Second)
+	wantSession(t, s, testID, v, true)
+	c.advance(time.Second)
+	wantSession(t, s, testID, Session{}, false)
+	other := "00000000000000000000000000000001"
+	mustSave(t, s, other, testSession(c))
+	v.Expires = c.Now()
+	mustSave(t, s, other, v)
+	wantSession(t, s, other, Session{}, false)
 }
 
 func TestRestart(t *testing.T) {

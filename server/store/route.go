@@ -13,7 +13,7 @@ import (
 type Route struct {
 	Node       string // id of the node that holds the connection; empty for a Java node
 	Address    string // host:port of that node's gateway, as in the registry
-	PublicIP   string // names the node's online list; empty: the host of Address
+	PublicIP   string // names the node's online list; empty, also as returned: the host of Address
 	Connection string // id of the connection, unique in the cluster; empty when offline
 	DeviceID   string
 
@@ -25,8 +25,17 @@ type Route struct {
 	Online bool
 }
 
-// routeVersion starts a route's record on disk.
-const routeVersion = 1
+// List is the name of the online list that the route's user is on.
+func (r Route) List() string {
+	if r.PublicIP != "" {
+		return r.PublicIP
+	}
+	host, _ := splitAddress(r.Address)
+	return host
+}
+
+// routeVersion starts a route's record on disk. Version 1 has no addresses.
+const routeVersion = 2
 
 // appendRoute appends the record of a route: version, online, client type, Since
 // in ms, then the strings with a length each.
@@ -44,8 +53,8 @@ func appendRoute(dst []byte, r Route) []byte {
 	return dst
 }
 
-func (r *Route) strings() [6]*string {
-	return [6]*string{&r.Node, &r.Connection, &r.DeviceID, &r.OSName, &r.OSVersion, &r.ClientVersion}
+func (r *Route) strings() [8]*string {
+	return [8]*string{&r.Node, &r.Connection, &r.DeviceID, &r.OSName, &r.OSVersion, &r.ClientVersion, &r.Address, &r.PublicIP}
 }
 
 var errRecordShort = errors.New("record ends early")
@@ -55,13 +64,18 @@ func parseRoute(b []byte) (Route, error) {
 	if len(b) < 11 {
 		return Route{}, errRecordShort
 	}
-	if b[0] != routeVersion {
+	if b[0] < 1 || b[0] > routeVersion {
 		return Route{}, fmt.Errorf("record version %d, want %d", b[0], routeVersion)
 	}
 	r := Route{Online: b[1] == 1, ClientType: protocol.ClientType(b[2])}
 	r.Since = time.UnixMilli(int64(binary.BigEndian.Uint64(b[3:])))
+	members := r.strings()
+	kept := members[:]
+	if b[0] == 1 {
+		kept = kept[:6]
+	}
 	b = b[11:]
-	for _, s := range r.strings() {
+	for _, s := range kept {
 		n, size := binary.Uvarint(b)
 		if size <= 0 || n > uint64(len(b)-size) {
 			return Route{}, errRecordShort

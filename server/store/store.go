@@ -25,8 +25,9 @@ type Store interface {
 	PutRoute(ctx context.Context, user string, r Route) (old Route, had bool, err error)
 	// DropRoute takes the user's route of r.ClientType offline if r.Connection still
 	// owns it; otherwise it changes no route and returns false. Either way the user
-	// leaves the online list of r.PublicIP unless an online route on r.Address
-	// remains. A route that went offline is announced as offline if it was the last.
+	// leaves the online list of r.PublicIP unless an online route remains that is on
+	// that list or on r.Address. A route that went offline is announced as offline if
+	// it was the last.
 	DropRoute(ctx context.Context, user string, r Route) (bool, error)
 	// Restore writes routes again that the store may have lost, in few round trips. A
 	// route is written if there is none, if it is offline, belongs to the same
