@@ -20,7 +20,7 @@ const (
 	transports = "tcp|tls|ws|wss"
 	outcomes   = "acked|sent|ack_timeout|offline|expired|evicted|collapsed|filtered|rejected|slow|node_lost|failed"
 	reasons    = "peer|reset|capacity|tls|handshake_timeout|idle|too_large|bad_frame|bad_body|bad_request|unsupported|" +
-		"bind_refused|overload|slow_bytes|slow_age|write|kicked|replaced|drain|shutdown|internal"
+		"bind_refused|overload|slow_bytes|slow_age|write|kicked|replaced|drain|shutdown|store|internal"
 )
 
 // contract is the table of metric names that dashboards and alert rules of others

@@ -52,6 +52,8 @@ const (
 	CloseDrain
 	// CloseShutdown: the node is stopping.
 	CloseShutdown
+	// CloseStore: a login needed the store, which did not answer; trying again can help.
+	CloseStore
 	// CloseInternal: a fault of the node; its log says which.
 	CloseInternal
 
@@ -64,7 +66,7 @@ var closeReasonNames = [closeReasons]string{
 	CloseBadFrame: "bad_frame", CloseBadBody: "bad_body", CloseBadRequest: "bad_request",
 	CloseUnsupported: "unsupported", CloseBindRefused: "bind_refused", CloseOverload: "overload",
 	CloseSlowBytes: "slow_bytes", CloseSlowAge: "slow_age", CloseWrite: "write", CloseKicked: "kicked",
-	CloseReplaced: "replaced", CloseDrain: "drain", CloseShutdown: "shutdown", CloseInternal: "internal",
+	CloseReplaced: "replaced", CloseDrain: "drain", CloseShutdown: "shutdown", CloseStore: "store", CloseInternal: "internal",
 }
 
 // String is the log field and metric label.
@@ -97,7 +99,7 @@ func (r CloseReason) WebSocketCode() uint16 {
 		return 1002
 	case CloseShutdown, CloseDrain:
 		return 1001
-	case CloseCapacity, CloseOverload:
+	case CloseCapacity, CloseOverload, CloseStore:
 		return 1013
 	case CloseInternal:
 		return 1011

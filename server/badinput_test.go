@@ -412,8 +412,8 @@ func TestBindWhileTheStoreFails(t *testing.T) {
 	if _, err := nc.Write(frame(protocol.CmdBind, 0, body(&protocol.Bind{UserID: "alice"}))); err != nil {
 		t.Fatal(err)
 	}
-	checkLastWord(t, readEnd(t, nc), protocol.CodeNone)
-	closedFor(t, n, protocol.TCP, protocol.CloseInternal)
+	checkLastWord(t, readEnd(t, nc), protocol.CodeDispatchError)
+	closedFor(t, n, protocol.TCP, protocol.CloseStore)
 	if got := observations(t, n, "put_route", "error"); got != 1 {
 		t.Errorf("%d failed calls of the store were counted, want 1", got)
 	}

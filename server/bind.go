@@ -87,10 +87,13 @@ func (c *conn) bindUser(p *protocol.Packet, m protocol.Bind) {
 			return
 		}
 	}
-	class, err := c.register(m)
+	c.node.binding.add(c.id)
+	defer c.node.binding.remove(c.id)
+	class, old, err := c.register(m)
 	if err != nil {
-		c.node.log.Error("binding failed, the device is told to try again", "err", err, "conn", c.name(), "user", m.UserID)
-		c.fail(p, protocol.CodeNone, protocol.ReasonBindFailed, protocol.CloseInternal)
+		c.node.bindFailed.warn(c.node.log, "binding failed, devices are told to try again", "err", err, "conn", c.name(), "user", m.UserID)
+		// Not "bind failed", which tells a device that its user is refused for good.
+		c.fail(p, protocol.CodeDispatchError, protocol.ReasonDispatchError, protocol.CloseStore)
 		return
 	}
 	replaced, bound := c.enter(m, p.SessionID)
@@ -99,8 +102,9 @@ func (c *conn) bindUser(p *protocol.Packet, m protocol.Bind) {
 		return
 	}
 	if replaced != nil {
-		replaced.displaced(m.UserID)
+		replaced.evict(m.UserID, protocol.CloseReplaced)
 	}
+	c.node.kickElsewhere(m.UserID, old)
 }
 
 // binding is how a BIND relates to the user that is bound.
@@ -137,6 +141,7 @@ func (c *conn) enter(m protocol.Bind, session int32) (replaced *conn, bound bool
 		}
 		class := c.device.class()
 		c.user, c.tags, c.bound = m.UserID, m.Tags, time.Now().UnixMilli()
+		c.evicted = protocol.CloseUnknown
 		replaced = c.node.hub.bind(m.UserID, class, c)
 		c.node.metrics.Bound(class).Inc()
 		frame, err := c.appendPlain(s, protocol.CmdOK, 0, session, &protocol.OK{Command: protocol.CmdBind, Data: protocol.DataBindSuccess})
@@ -161,7 +166,7 @@ func (c *conn) leave() {
 func (c *conn) forgetUser() (user string, class protocol.ClientType) {
 	c.mu.Lock()
 	user, device := c.user, c.device
-	c.user, c.tags = "", ""
+	c.user, c.tags, c.evicted = "", "", protocol.CloseUnknown
 	c.mu.Unlock()
 	if user == "" {
 		return "", class
@@ -172,43 +177,36 @@ func (c *conn) forgetUser() (user string, class protocol.ClientType) {
 	return user, class
 }
 
-// displaced is called when another connection of the same class took the user. The
-// device is told, the connection stays open as in MPush, and gets nothing any more.
-func (c *conn) displaced(user string) {
-	c.sent(func(s *scratch) error {
-		if c.end != protocol.CloseUnknown || c.user != user {
-			return nil // it left by itself in the meantime
-		}
-		c.user, c.tags = "", ""
-		c.node.metrics.Bound(c.device.class()).Dec()
-		return c.sealLocked(s, protocol.CmdKick, 0, &protocol.Kick{DeviceID: c.device.id, UserID: user})
-	})
-}
-
-// register writes the route of a user to this connection and returns its class. The
-// caller runs in the user's lane of the store pool.
-func (c *conn) register(m protocol.Bind) (class protocol.ClientType, err error) {
-	c.mu.Lock()
-	d := c.device
-	c.mu.Unlock()
-	class = d.class()
-	route := store.Route{
-		Node: c.node.opt.ID, Connection: c.name(), DeviceID: d.id, OSName: d.osName.Value(), OSVersion: d.osVersion.Value(),
-		ClientVersion: d.clientVersion.Value(), ClientType: class, Since: time.Now(), Online: true,
-	}
-	return class, c.node.ask(exporter.StorePutRoute, func(ctx context.Context) error {
-		_, _, err := c.node.opt.Store.PutRoute(ctx, m.UserID, route)
-		return err
-	})
-}
-
-// unregister takes the route back if this connection still owns it.
-func (c *conn) unregister(user string, class protocol.ClientType) {
-	err := c.node.ask(exporter.StoreDropRoute, func(ctx context.Context) error {
-		_, err := c.node.opt.Store.DropRoute(ctx, user, store.Route{ClientType: class, Connection: c.name()})
+// register writes the route of a user to this connection and returns its class and
+// the online route that it replaced, if any. The caller runs in the user's lane of
+// the store pool.
+func (c *conn) register(m protocol.Bind) (class protocol.ClientType, old store.Route, err error) {
+	route := c.route(time.Now())
+	err = c.node.ask(exporter.StorePutRoute, func(ctx context.Context) (err error) {
+		old, _, err = c.node.opt.Store.PutRoute(ctx, m.UserID, route)
 		return err
 	})
 	if err != nil {
-		c.node.log.Warn("route was not taken back and still shows the user as online", "err", err, "conn", c.name(), "user", user)
+		// The write may have been done all the same, with only its answer lost.
+		c.node.dropLater(m.UserID, route)
 	}
+	return route.ClientType, old, err
+}
+
+// route is the route to this connection for a user bound at the given time.
+func (c *conn) route(since time.Time) store.Route {
+	c.mu.Lock()
+	d := c.device
+	c.mu.Unlock()
+	return store.Route{
+		Node: c.node.opt.ID, Address: c.node.place.Address, PublicIP: c.node.place.PublicIP, Connection: c.name(),
+		DeviceID: d.id, OSName: d.osName.Value(), OSVersion: d.osVersion.Value(),
+		ClientVersion: d.clientVersion.Value(), ClientType: d.class(), Since: since, Online: true,
+	}
+}
+
+// unregister takes the route back if this connection still owns it, which it reports.
+func (c *conn) unregister(user string, class protocol.ClientType) (owned bool) {
+	return c.node.dropRoute(user, store.Route{
+		ClientType: class, Connection: c.name(), Address: c.node.place.Address, PublicIP: c.node.place.PublicIP})
 }

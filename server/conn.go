@@ -43,7 +43,8 @@ type conn struct {
 	device    *device              // nil before the handshake
 	user      string               // empty while unbound
 	tags      string
-	bound     int64 // Unix milliseconds
+	bound     int64                // Unix milliseconds; while evicted is set, when that was
+	evicted   protocol.CloseReason // the user was taken from it: it is about to be closed for this reason
 	key       protocol.SessionKey
 	cipher    *protocol.Cipher // of key, for sending; made when first needed
 	acks      *delivery        // waiting for the device's ack, linked by next

@@ -17,7 +17,6 @@ import (
 	"github.com/fanfare-push/fanfare/exporter"
 	"github.com/fanfare-push/fanfare/protocol"
 	"github.com/fanfare-push/fanfare/server/cluster"
-	"github.com/fanfare-push/fanfare/server/store"
 )
 
 // Node is one push node. It implements [cluster.Member].
@@ -42,11 +41,20 @@ type Node struct {
 	connIDs    atomic.Uint64
 	gateways   gateways
 
+	place      place
+	binding    bindingSet // connections whose route is written and that are not in the hub yet
+	keeper     keeper
+	membership membership
+	bindFailed seldom
+	dropFailed seldom
+	saveFailed seldom
+	loadFailed seldom
+	draining   drainRun
+
 	deviceStreams, gatewayStreams streamEnv
 
 	mu       sync.Mutex
 	state    nodeState
-	drain    int           // connections per second
 	quit     chan struct{} // closed by Stop
 	ended    chan struct{} // closed when nothing runs any more
 	services sync.WaitGroup
@@ -91,6 +99,9 @@ func New(opt Options) (*Node, error) {
 		n.closeListeners()
 		return nil, err
 	}
+	n.place = n.findPlace()
+	n.keeper.init()
+	n.draining.done = make(chan struct{})
 	l, m := opt.Limits, opt.Metrics
 	n.rsa = newPool(l.RSAWorkers, 1, l.RSAQueue, &n.tasks, m.PoolQueue(exporter.PoolRSA), m.PoolRejected(exporter.PoolRSA))
 	n.store = newPool(l.StoreWorkers, l.StoreWorkers, l.StoreQueue, &n.tasks, m.PoolQueue(exporter.PoolStore), m.PoolRejected(exporter.PoolStore))
@@ -109,6 +120,8 @@ func (n *Node) Start() error {
 		n.services.Go(l.serve)
 	}
 	n.services.Go(n.sweep)
+	n.services.Go(n.keep)
+	n.services.Go(n.tellRegistry)
 	n.log.Info("node is serving", "device", n.address(kindDevice), "websocket", n.address(kindWebSocket),
 		"gateway", n.address(kindGateway), "capacity", n.capacity)
 	return nil
@@ -165,21 +178,6 @@ func (n *Node) begin() bool {
 	return true
 }
 
-// Ready tells why the node takes no devices, nil if it does.
-func (n *Node) Ready() error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	switch n.state {
-	case serving:
-		return nil
-	case draining:
-		return errors.New("node is draining")
-	case stopped:
-		return errors.New("node is stopping")
-	}
-	return errors.New("node is starting")
-}
-
 // Info implements [cluster.Member].
 func (n *Node) Info() cluster.Info {
 	n.mu.Lock()
@@ -193,7 +191,7 @@ func (n *Node) Info() cluster.Info {
 		Device:    n.advertised(kindDevice, n.opt.Advertise.Device),
 		WebSocket: n.webSocketURL(),
 		Gateway:   n.advertised(kindGateway, n.opt.Advertise.Gateway),
-		Ops:       n.opt.Ops, Connections: int(n.hub.conns.Load()), Users: int(n.hub.users.Load()),
+		Ops:       n.opt.Ops, Weight: n.opt.Weight, Connections: int(n.hub.conns.Load()), Users: int(n.hub.users.Load()),
 	}
 }
 
@@ -242,80 +240,12 @@ func HostAddress() string {
 	return "127.0.0.1"
 }
 
-// Drain implements [cluster.Member]: listeners for devices close now, connections
-// end one after the other at the given rate.
-func (n *Node) Drain(rate int) {
-	if rate <= 0 {
-		rate = n.opt.DrainRate
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.drain = rate
-	if n.state != serving {
-		return
-	}
-	n.state = draining
-	n.log.Info("node is draining", "rate", rate, "connections", n.hub.conns.Load())
-	n.services.Go(n.moveAway)
-}
-
-// moveAway closes the device ports, then the connections at the drain rate.
-func (n *Node) moveAway() {
-	n.closeDeviceListeners()
-	const slice = 50 * time.Millisecond
-	tick := time.NewTicker(slice)
-	defer tick.Stop()
-	due, closed := 0.0, 0
-	for n.hub.conns.Load() > 0 {
-		select {
-		case <-n.quit:
-			return
-		case <-tick.C:
-		}
-		n.mu.Lock()
-		due += float64(n.drain) * slice.Seconds()
-		n.mu.Unlock()
-		now := n.closeSome(int(due))
-		due -= float64(int(due))
-		closed += now
-	}
-	n.log.Info("node is drained", "connections_closed", closed)
-}
-
-// closeSome ends up to count connections, one shard after the other.
-func (n *Node) closeSome(count int) (closed int) {
-	var conns []*conn
-	for shard := 0; shard < hubShards && closed < count; shard++ {
-		conns = n.hub.open(shard, conns[:0])
-		for _, c := range conns[:min(len(conns), count-closed)] {
-			c.close(protocol.CloseDrain, false)
-			closed++
-		}
-	}
-	return closed
-}
-
 // background runs job in the store pool, or in a goroutine of its own when the pool
 // is full: it must not be lost, and the caller must not wait.
 func (n *Node) background(lane uint64, job func()) {
 	if !n.store.submit(lane, job) {
 		n.tasks.Go(job)
 	}
-}
-
-// routes asks the store for the routes of a user.
-func (n *Node) routes(user string) (routes []store.Route) {
-	err := n.ask(exporter.StoreRoutes, func(ctx context.Context) error {
-		all, err := n.opt.Store.Routes(ctx, user)
-		if err == nil {
-			routes = all[0]
-		}
-		return err
-	})
-	if err != nil {
-		n.log.Warn("routes were not read", "err", err)
-	}
-	return routes
 }
 
 // clock is the time since the node was made. Setting the system's clock does not move

@@ -52,6 +52,19 @@ func (p *pool) submit(key uint64, job func()) bool {
 	}
 }
 
+// wait is submit for a caller that can wait for room, until quit is closed; then the
+// job is not run.
+func (p *pool) wait(key uint64, quit <-chan struct{}, job func()) {
+	p.tasks.Add(1)
+	p.waiting.Inc()
+	select {
+	case p.lanes[key%uint64(len(p.lanes))] <- job:
+	case <-quit:
+		p.tasks.Done()
+		p.waiting.Dec()
+	}
+}
+
 // stop ends the workers. All jobs have run: the caller waited for tasks.
 func (p *pool) stop() {
 	for _, lane := range p.lanes {

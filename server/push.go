@@ -142,8 +142,7 @@ func hasTag(tags string, wanted []string) bool {
 	return false
 }
 
-// Devices implements [cluster.Local]: those bound here, then those the store
-// remembers as offline.
+// Devices implements [cluster.Local].
 func (n *Node) Devices(user string) []cluster.Device {
 	var found [maxDevices]*conn
 	var devices []cluster.Device
@@ -152,31 +151,6 @@ func (n *Node) Devices(user string) []cluster.Device {
 			devices = append(devices, d)
 		}
 	}
-	for _, r := range n.routes(user) {
-		known := slices.ContainsFunc(devices, func(d cluster.Device) bool { return d.ClientType == r.ClientType })
-		if !known && !r.Online {
-			devices = append(devices, cluster.Device{
-				ClientType: r.ClientType, Node: r.Node, Since: r.Since, DeviceID: r.DeviceID,
-				OSName: r.OSName, OSVersion: r.OSVersion, ClientVersion: r.ClientVersion,
-			})
-		}
-	}
 	slices.SortFunc(devices, func(a, b cluster.Device) int { return int(a.ClientType) - int(b.ClientType) })
 	return devices
-}
-
-// Kick implements [cluster.Local]. The device gets KICK and then the close.
-func (n *Node) Kick(user string, types ...protocol.ClientType) int {
-	var found [maxDevices]*conn
-	kicked := 0
-	for _, c := range found[:n.hub.lookup(user, &found)] {
-		d, ok := c.describe(user)
-		if !ok || len(types) > 0 && !slices.Contains(types, d.ClientType) {
-			continue
-		}
-		c.saySealed(protocol.CmdKick, 0, &protocol.Kick{DeviceID: d.DeviceID, UserID: user})
-		c.close(protocol.CloseKicked, true)
-		kicked++
-	}
-	return kicked
 }

@@ -67,6 +67,10 @@ func (c *conn) check(now time.Time, slow *slowCounts) {
 	}
 	if reason := c.silent(c.node.clock()); reason != protocol.CloseUnknown {
 		c.close(reason, false)
+		return
+	}
+	if reason := c.overstayed(now); reason != protocol.CloseUnknown {
+		c.close(reason, true)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -70,6 +71,26 @@ func Start(t testing.TB, adjust ...func(*server.Options)) *Node {
 		}
 	})
 	return n
+}
+
+// Devices lists the devices of a user that are bound, and those that the store
+// remembers as offline.
+func (n *Node) Devices(user string) []cluster.Device {
+	devices := n.Node.Devices(user)
+	all, err := n.Store.Routes(context.Background(), user)
+	if err != nil {
+		return devices
+	}
+	for _, r := range all[0] {
+		known := slices.ContainsFunc(devices, func(d cluster.Device) bool { return d.ClientType == r.ClientType })
+		if !known && !r.Online {
+			devices = append(devices, cluster.Device{
+				ClientType: r.ClientType, Node: r.Node, Since: r.Since, DeviceID: r.DeviceID,
+				OSName: r.OSName, OSVersion: r.OSVersion, ClientVersion: r.ClientVersion,
+			})
+		}
+	}
+	return devices
 }
 
 // DeviceAddress is where devices of the binary protocol connect to.

@@ -1,0 +1,324 @@
+package server
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/fanfare-push/fanfare/exporter"
+	"github.com/fanfare-push/fanfare/protocol"
+	"github.com/fanfare-push/fanfare/server/cluster"
+	"github.com/fanfare-push/fanfare/server/store"
+)
+
+// keeper is what keeps the store's routes and the registry true to the node: one
+// goroutine does what others want done, so that nothing of it runs twice at a time.
+type keeper struct {
+	wake     chan struct{} // a token while something is wanted
+	announce chan struct{} // a token while the registry is to be told of the node's state
+
+	mu       sync.Mutex
+	resync   bool
+	sweep    sweepKind
+	gone     []string // gateways of nodes that vanished
+	drops    []store.UserRoute
+	overflow bool // drops were given up: only a sweep finds them
+
+	gateways map[string]cluster.State // of the peers as last seen; the keeper's goroutine alone
+	cut      bool                     // the registry was away when last seen; likewise
+}
+
+// sweepKind is which routes are looked after; larger includes smaller.
+type sweepKind int
+
+const (
+	sweepNone sweepKind = iota
+	sweepOwn            // those that lead to this node
+	sweepAll            // those of every node that is gone, too
+)
+
+const (
+	// maxDrops bounds the routes that wait to be taken back; what is more is found by a sweep.
+	maxDrops = 100_000
+	// dropRetry is the time between two attempts to take routes back.
+	dropRetry = 5 * time.Second
+	// deadGrace is how long after a node vanished its routes are looked for: its
+	// devices come back in the meantime and replace most of them.
+	deadGrace = 3 * time.Second
+)
+
+func (k *keeper) init() { k.wake, k.announce = make(chan struct{}, 1), make(chan struct{}, 1) }
+
+// want notes what is to be done and wakes the keeper.
+func (k *keeper) want(note func()) {
+	k.mu.Lock()
+	note()
+	k.mu.Unlock()
+	poke(k.wake)
+}
+
+// poke leaves a token, if there is none.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (k *keeper) wantSweep(kind sweepKind) {
+	k.want(func() { k.sweep = max(k.sweep, kind) })
+}
+
+func (k *keeper) wantResync() { k.want(func() { k.resync = true }) }
+
+// take returns what is wanted and forgets it.
+func (k *keeper) take() (resync bool, sweep sweepKind) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	resync, sweep = k.resync, k.sweep
+	k.resync, k.sweep = false, sweepNone
+	return resync, sweep
+}
+
+func (k *keeper) waitingDrops() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.drops)
+}
+
+// keep runs until the node stops.
+func (n *Node) keep() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	n.services.Go(func() {
+		<-n.quit
+		cancel()
+	})
+	for _, stop := range n.listenAround() {
+		defer stop()
+	}
+	regular := time.NewTimer(n.sweepIn())
+	defer regular.Stop()
+	retry := time.NewTicker(dropRetry)
+	defer retry.Stop()
+	dead := time.NewTimer(0)
+	defer dead.Stop()
+	for {
+		select {
+		case <-n.quit:
+			return
+		case <-n.keeper.wake:
+			resync, sweep := n.keeper.take()
+			if n.lookAround() {
+				dead.Reset(deadGrace + rand.N(time.Second))
+			}
+			if resync {
+				n.dropAgain(ctx)
+				n.resync(ctx)
+			}
+			n.sweepRoutes(ctx, sweep, "own")
+		case <-retry.C:
+			n.dropAgain(ctx)
+		case <-dead.C:
+			n.sweepGone(ctx)
+		case <-regular.C:
+			n.sweepRoutes(ctx, sweepAll, "all")
+			regular.Reset(n.sweepIn())
+		}
+	}
+}
+
+// listenAround hears of kicks, of the registry and of the store.
+func (n *Node) listenAround() (stops []func()) {
+	if n.place.Address != "" {
+		stops = append(stops, n.opt.Store.Kicks(n.place.Address, n.kicked, n.keeper.wantResync))
+	}
+	if n.opt.Registry != nil {
+		stops = append(stops, n.opt.Registry.Watch(func() { n.keeper.want(func() {}) }))
+	}
+	if s, ok := n.opt.Store.(interface{ Watch(func(error)) func() }); ok {
+		stops = append(stops, s.Watch(func(err error) {
+			if err == nil {
+				n.keeper.wantResync()
+			}
+		}))
+	}
+	return stops
+}
+
+// lookAround compares the registry with what it was and tells whether a node vanished.
+// When the registry is back after it was away, others may have taken this node for
+// dead and its routes for stale.
+func (n *Node) lookAround() (vanished bool) {
+	r, k := n.opt.Registry, &n.keeper
+	if r == nil {
+		return false
+	}
+	if r.Err() != nil {
+		k.cut = true
+		return false
+	}
+	if k.cut {
+		k.cut = false
+		k.wantResync()
+	}
+	peers, known := r.Peers()
+	if !known {
+		return false
+	}
+	now := make(map[string]cluster.State, len(peers))
+	for _, p := range peers {
+		now[p.Gateway] = p.State
+	}
+	k.mu.Lock()
+	for gateway, state := range k.gateways {
+		if _, there := now[gateway]; !there && state != cluster.Draining {
+			k.gone = append(k.gone, gateway)
+			vanished = true
+		}
+	}
+	k.mu.Unlock()
+	k.gateways = now
+	return vanished
+}
+
+// dropRoute takes a route back; if that fails, it is done later. It reports whether
+// the connection still owned it.
+func (n *Node) dropRoute(user string, r store.Route) (owned bool) {
+	err := n.ask(exporter.StoreDropRoute, func(ctx context.Context) (err error) {
+		owned, err = n.opt.Store.DropRoute(ctx, user, r)
+		return err
+	})
+	if err != nil {
+		n.dropFailed.warn(n.log, "routes were not taken back and show their users as online until they are", "err", err)
+		n.dropLater(user, r)
+	}
+	return owned
+}
+
+// dropLater remembers a route that is to be taken back.
+func (n *Node) dropLater(user string, r store.Route) {
+	k := &n.keeper
+	k.mu.Lock()
+	if len(k.drops) < maxDrops {
+		k.drops = append(k.drops, store.UserRoute{User: user, Route: r})
+	} else {
+		k.overflow = true
+	}
+	count := len(k.drops)
+	k.mu.Unlock()
+	n.metrics.RouteDropsWaiting.Set(float64(count))
+}
+
+// dropsAtOnce is how many routes are taken back at a time.
+const dropsAtOnce = 16
+
+// dropAgain takes back the routes that could not be, once the store is there.
+func (n *Node) dropAgain(ctx context.Context) {
+	k := &n.keeper
+	if k.waitingDrops() == 0 || n.storeErr() != nil {
+		return
+	}
+	k.mu.Lock()
+	drops := k.drops
+	k.drops = nil
+	if k.overflow {
+		k.overflow, k.sweep = false, max(k.sweep, sweepOwn)
+	}
+	k.mu.Unlock()
+	var g errgroup.Group
+	g.SetLimit(dropsAtOnce)
+	for _, d := range drops {
+		g.Go(func() error {
+			if ctx.Err() == nil {
+				n.dropRoute(d.User, d.Route)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // none returns an error
+	n.metrics.RouteDropsWaiting.Set(float64(k.waitingDrops()))
+	k.want(func() {})
+}
+
+const (
+	resyncChunk = 500
+	resyncPause = 10 * time.Millisecond
+)
+
+// resync writes the routes of all bound connections again, some at a time, and ends
+// the connections whose users were found to be connected elsewhere: the kick did not
+// reach this node.
+func (n *Node) resync(ctx context.Context) {
+	var conns []*conn
+	restored, replaced := 0, 0
+	for shard := range hubShards {
+		conns = n.hub.open(shard, conns[:0])
+		for rest := conns; len(rest) > 0; {
+			chunk := rest[:min(len(rest), resyncChunk)]
+			rest = rest[len(chunk):]
+			written, taken, err := n.restore(chunk)
+			if err != nil {
+				n.log.Warn("routes were not written again; that is tried when the store is back", "err", err)
+				return
+			}
+			restored, replaced = restored+written, replaced+taken
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(resyncPause):
+			}
+		}
+		clear(conns)
+	}
+	if restored+replaced > 0 {
+		n.log.Info("routes were written again", "routes", restored, "connected_elsewhere", replaced)
+	}
+}
+
+// restore writes the routes of those connections that are bound.
+func (n *Node) restore(conns []*conn) (written, replaced int, err error) {
+	var routes []store.UserRoute
+	var owners []*conn
+	for _, c := range conns {
+		if r, ok := c.claim(); ok {
+			routes, owners = append(routes, r), append(owners, c)
+		}
+	}
+	if len(routes) == 0 {
+		return 0, 0, nil
+	}
+	var taken map[int]store.Route
+	err = n.ask(exporter.StoreRestore, func(ctx context.Context) (err error) {
+		taken, err = n.opt.Store.Restore(ctx, routes)
+		return err
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	for i, c := range owners {
+		if _, elsewhere := taken[i]; elsewhere {
+			c.evict(routes[i].User, protocol.CloseReplaced)
+			continue
+		}
+		if c.boundUser() != routes[i].User { // it left while its route was written
+			n.dropRoute(routes[i].User, routes[i].Route)
+		}
+	}
+	n.metrics.RoutesRestored.Add(float64(len(routes) - len(taken)))
+	return len(routes) - len(taken), len(taken), nil
+}
+
+// claim is the route of the connection as it should be in the store.
+func (c *conn) claim() (store.UserRoute, bool) {
+	c.mu.Lock()
+	user, since := c.user, c.bound
+	c.mu.Unlock()
+	if user == "" {
+		return store.UserRoute{}, false
+	}
+	return store.UserRoute{User: user, Route: c.route(time.UnixMilli(since))}, true
+}
