@@ -135,6 +135,16 @@ func TestJavaNodesOfWhichNothingIsKnown(t *testing.T) {
 	same(t, "store away", order(r), "n1,j1")
 }
 
+// TestNodesThatSaidNothingYet: one that is new or cut off must not get every device
+// because nobody knows what it has.
+func TestNodesThatSaidNothingYet(t *testing.T) {
+	mute := loaded("n0", 0, 9).set(func(i *cluster.Info) { i.Unheard = true })
+	r := newRig(t, nil, mute, loaded("n1", 20, 1))
+	same(t, "not heard of", order(r), "n1,n0")
+	mute.set(func(i *cluster.Info) { i.Unheard = false })
+	same(t, "heard of", order(r), "n0,n1")
+}
+
 // TestNobodyWaitsForTheStore has a store that never answers, and a stop in the middle.
 func TestNobodyWaitsForTheStore(t *testing.T) {
 	asked := make(chan struct{}, 1)

@@ -125,10 +125,10 @@ func (j *javaLoads) keep(addresses []string, fresh map[string]int, err error) {
 }
 
 // fill writes the number of users into the info of a Java node, also as that of its
-// connections. known is false while there is no number; other nodes know their own.
+// connections. known is false while there is no number; other nodes tell their own.
 func (j *javaLoads) fill(info *cluster.Info) (known bool) {
 	if !info.Java {
-		return true
+		return !info.Unheard
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()

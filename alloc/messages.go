@@ -42,7 +42,7 @@ func (a *Allocator) serveMessage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, messageAnswer{
-		s.ID, s.Outcome, s.Accepted, s.Broadcast, s.Targets, s.Ended, counts(s.Outcomes), counts(deliveries(&s)),
+		s.ID, s.Outcome, s.Accepted, s.Broadcast, s.Targets, s.Ended, counts(s.Outcomes), counts(s.Deliveries),
 		nodeAnswers(s.Nodes), s.Stages, milliseconds(s.Latency),
 	})
 }
@@ -75,20 +75,6 @@ func (a *Allocator) known(r *http.Request) (ledger.Snapshot, error) {
 			"no message with this id is known here: only the allocator that accepted a message knows it, and old ones are forgotten")
 	}
 	return s, nil
-}
-
-// deliveries are those of a message, of a broadcast that runs those so far.
-func deliveries(s *ledger.Snapshot) [protocol.NumOutcomes]int {
-	if s.Outcome != protocol.OutcomePending || s.Nodes == nil {
-		return s.Deliveries
-	}
-	var sum [protocol.NumOutcomes]int
-	for _, node := range s.Nodes {
-		for o, n := range node.Deliveries {
-			sum[o] += n
-		}
-	}
-	return sum
 }
 
 func nodeAnswers(nodes []ledger.NodeResult) (answers []nodeAnswer) {

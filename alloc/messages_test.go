@@ -5,7 +5,7 @@ import (
 
 	"github.com/fanfare-push/fanfare/exporter"
 	"github.com/fanfare-push/fanfare/protocol"
-	"github.com/fanfare-push/fanfare/server/ledger"
+	"github.com/fanfare-push/fanfare/server/cluster"
 )
 
 func TestCancelStopsABroadcast(t *testing.T) {
@@ -59,17 +59,40 @@ func TestMessagesAreKnownWhereTheyWereAccepted(t *testing.T) {
 	}
 }
 
-func TestProgressIsTheSumOfTheNodes(t *testing.T) {
-	s := ledger.Snapshot{Outcome: protocol.OutcomePending, Nodes: []ledger.NodeResult{
-		{Node: "n1", Outcome: protocol.OutcomeSent}, {Node: "n2"},
-	}}
-	s.Nodes[0].Deliveries[protocol.OutcomeSent] = 3
-	s.Nodes[1].Deliveries[protocol.OutcomeSent] = 4
-	s.Nodes[1].Deliveries[protocol.OutcomeSlow] = 1
-	same(t, "so far", counts(deliveries(&s)), map[string]int{"sent": 7, "slow": 1})
-	same(t, "nodes", nodeAnswers(s.Nodes), []nodeAnswer{
-		{"n1", protocol.OutcomeSent, map[string]int{"sent": 3}}, {"n2", protocol.OutcomePending, map[string]int{"sent": 4, "slow": 1}},
-	})
-	s.Outcome, s.Deliveries[protocol.OutcomeSent] = protocol.OutcomeSent, 9
-	same(t, "in the end", counts(deliveries(&s)), map[string]int{"sent": 9})
+// TestProgressOfABroadcast follows one over three nodes, of which one says nothing until
+// it is done.
+func TestProgressOfABroadcast(t *testing.T) {
+	n1, n2, n3 := newNode("n1").online("a"), newNode("n2").online("b", "c"), newNode("n3")
+	for _, n := range []*scriptedNode{n1, n2, n3} {
+		n.hold = true
+	}
+	r := newRig(t, nil, n1, n2, n3)
+	r.push(`{"id":"b","broadcast":true,"content":"x","ack":"auto"}`, 202)
+	d1, d2, d3 := n1.next(t), n2.next(t), n3.next(t)
+	part := func(o protocol.Outcome, n int) (r cluster.Result) { r.Deliveries[o] = n; return r }
+	node := func(id, outcome string, deliveries map[string]any) map[string]any {
+		return map[string]any{"node": id, "outcome": outcome, "deliveries": deliveries}
+	}
+	sent := func(n float64) map[string]any { return map[string]any{"sent": n} }
+
+	d2.tracker.Progress(part(protocol.OutcomeSent, 1))
+	d1.tracker.Done(n1.result(d1.push, 1))
+	v := r.answer(r.do("GET", "/api/v1/messages/b", ""), 200)
+	same(t, "so far", []any{v["outcome"], v["broadcast"], v["targets"], v["ended"], v["outcomes"], v["deliveries"]},
+		[]any{"pending", true, 1.0, 0.0, map[string]any{}, sent(2)})
+	same(t, "nodes so far", v["nodes"], []any{node("n1", "sent", sent(1)), node("n2", "pending", sent(1))})
+
+	d2.tracker.Done(n2.result(d2.push, 2))
+	d3.tracker.Done(cluster.Result{Node: "n3", Outcome: protocol.OutcomeNodeLost})
+	eventually(t, func() bool { return r.ledger.Books().InFlight == 0 })
+	v = r.answer(r.do("GET", "/api/v1/messages/b", ""), 200)
+	nodes := []any{node("n1", "sent", sent(1)), node("n2", "sent", sent(2)), node("n3", "node_lost", map[string]any{})}
+	same(t, "in the end", []any{v["outcome"], v["ended"], v["deliveries"], v["nodes"]}, []any{"sent", 1.0, sent(3), nodes})
+	again := r.push(`{"id":"b","broadcast":true,"content":"x","ack":"auto","wait":"20s"}`, 200)
+	same(t, "who waited", []any{again["deliveries"], again["nodes"]}, []any{sent(3), nodes})
+	r.push(`{"id":"u","user":"a","content":"x"}`, 202)
+	n1.next(t).tracker.Done(cluster.Result{Outcome: protocol.OutcomeSent})
+	if _, has := r.answer(r.do("GET", "/api/v1/messages/u", ""), 200)["nodes"]; has {
+		t.Error("a push to one user has nodes")
+	}
 }

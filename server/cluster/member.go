@@ -105,6 +105,8 @@ type Info struct {
 	Users       int       `json:"users"` // distinct bound users
 	Version     string    `json:"version"`
 	Since       time.Time `json:"since"`
+	// Unheard: the node has not told its connections and users yet, which are 0.
+	Unheard bool `json:"-"`
 }
 
 // Device is one device of a user as the API shows it.
