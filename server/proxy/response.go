@@ -57,8 +57,10 @@ func (l *loan) take(n int64) error {
 }
 
 func (l *loan) giveBack() {
-	l.budget.give(l.taken)
-	l.taken = 0
+	if l.taken > 0 {
+		l.budget.give(l.taken)
+		l.taken = 0
+	}
 }
 
 // readBody reads a body of at most most bytes, taking memory for it as it arrives.
