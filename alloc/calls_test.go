@@ -212,6 +212,8 @@ func TestHealth(t *testing.T) {
 	same(t, "ready", r.text(r.do("GET", "/-/ready", ""), 200), "ready\n")
 	reason = errors.New("the store does not answer")
 	same(t, "not ready", r.text(r.do("GET", "/-/ready", ""), 503), "not ready: the store does not answer\n")
+	reason = errors.Join(reason, errors.New("the registry does not either"))
+	same(t, "in one line", r.text(r.do("GET", "/-/ready", ""), 503), "not ready: the store does not answer; the registry does not either\n")
 	reason = nil
 	r.roster.forget()
 	same(t, "blind", r.text(r.do("GET", "/-/ready", ""), 503), "not ready: the nodes of the cluster are not known yet\n")

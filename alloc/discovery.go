@@ -36,6 +36,7 @@ type discovery struct {
 type sighting struct {
 	info cluster.Info
 	lost time.Time // when it was first found missing or lost; zero while it is there
+	left bool      // it was draining before, so that is no loss
 }
 
 func newDiscovery() *discovery { return &discovery{known: make(map[string]sighting)} }
@@ -63,7 +64,8 @@ func (d *discovery) update(present []cluster.Info, now time.Time) []cluster.Info
 func (d *discovery) see(info cluster.Info, now time.Time) {
 	s := sighting{info: info}
 	if info.State == cluster.Lost {
-		s.lost = d.known[info.ID].lost
+		before := d.known[info.ID]
+		s.lost, s.left = before.lost, before.left || before.info.State == cluster.Draining
 		if s.lost.IsZero() {
 			s.lost = now
 		}
@@ -84,7 +86,7 @@ func (d *discovery) miss(id string, s sighting, now time.Time) {
 
 // expired tells whether the node was lost for so long that it is no target any more.
 func (s sighting) expired(now time.Time) bool {
-	return !s.lost.IsZero() && now.Sub(s.lost) >= keepLost
+	return s.left || !s.lost.IsZero() && now.Sub(s.lost) >= keepLost
 }
 
 // bound forgets the longest lost nodes beyond the bound.

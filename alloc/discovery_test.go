@@ -49,6 +49,12 @@ func TestDrainedNodeLeavesAtOnce(t *testing.T) {
 	shown(d, 0, info("a", cluster.Serving))
 	same(t, "draining", shown(d, 1, info("a", cluster.Draining)), "a=draining")
 	same(t, "gone", shown(d, 2), "")
+	shown(d, 3, info("a", cluster.Serving))
+	shown(d, 4, info("a", cluster.Draining))
+	same(t, "gone, but still named", shown(d, 5, info("a", cluster.Lost)), "")
+	same(t, "named again", shown(d, 6, info("a", cluster.Lost)), "")
+	same(t, "back", shown(d, 7, info("a", cluster.Serving)), "a=serving")
+	same(t, "lost this time", shown(d, 8, info("a", cluster.Lost)), "a=lost")
 }
 
 func TestNodeThatTheRegistryCallsLost(t *testing.T) {

@@ -134,20 +134,22 @@ func (a *Allocator) serveHealthy(w http.ResponseWriter, _ *http.Request) error {
 // serveReady says whether the process should get traffic.
 func (a *Allocator) serveReady(w http.ResponseWriter, _ *http.Request) error {
 	if err := a.ready(); err != nil {
-		return writeText(w, http.StatusServiceUnavailable, "not ready: "+err.Error()+"\n")
+		return writeText(w, http.StatusServiceUnavailable, "not ready: "+strings.ReplaceAll(err.Error(), "\n", "; ")+"\n")
 	}
 	return writeText(w, http.StatusOK, "ready\n")
 }
 
 // ready says why the process should get no traffic.
 func (a *Allocator) ready() error {
+	if a.options.Ready != nil {
+		if err := a.options.Ready(); err != nil {
+			return err
+		}
+	}
 	if _, ok := a.options.Router.Members().List(); !ok {
 		return errors.New("the nodes of the cluster are not known yet")
 	}
-	if a.options.Ready == nil {
-		return nil
-	}
-	return a.options.Ready()
+	return nil
 }
 
 func writeText(w http.ResponseWriter, status int, text string) error {
