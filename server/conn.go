@@ -187,6 +187,7 @@ func (c *conn) close(reason protocol.CloseReason, farewell bool) {
 	user, class := c.forgetUser()
 
 	c.node.hub.remove(c)
+	c.node.http.left(c)
 	c.node.metrics.Connections(transport).Dec()
 	c.node.metrics.Closed(transport, reason).Inc()
 	if user != "" {

@@ -25,6 +25,10 @@ func (c *conn) handle(p *protocol.Packet) verdict {
 		return c.onPush(p)
 	case protocol.CmdAck:
 		return c.onAck(p)
+	case protocol.CmdHTTPProxy:
+		if c.ws == nil {
+			return c.onHTTPProxy(p)
+		}
 	}
 	return c.fail(p, protocol.CodeUnsupportedCommand, protocol.ReasonUnsupportedCommand, protocol.CloseUnsupported)
 }

@@ -40,6 +40,7 @@ type Node struct {
 	pushes     atomic.Uint32  // see nextSession
 	connIDs    atomic.Uint64
 	gateways   gateways
+	http       httpProxy
 
 	place      place
 	binding    bindingSet // connections whose route is written and that are not in the hub yet

@@ -13,6 +13,7 @@ import (
 	"github.com/fanfare-push/fanfare/protocol"
 	"github.com/fanfare-push/fanfare/server/cluster"
 	"github.com/fanfare-push/fanfare/server/ledger"
+	"github.com/fanfare-push/fanfare/server/proxy"
 	"github.com/fanfare-push/fanfare/server/store"
 )
 
@@ -121,6 +122,10 @@ type Options struct {
 	// Received takes what devices push to the server; it must not block. nil: logged
 	// at debug level.
 	Received func(user, device string, content []byte)
+
+	// Proxy makes HTTP requests for devices; nil: none, which a device is told as MPush
+	// does. Whoever made it closes it when the node has stopped.
+	Proxy *proxy.Proxy
 
 	Logger  *slog.Logger
 	Metrics *exporter.Metrics

@@ -43,10 +43,18 @@ type stream struct {
 	back    *backlog // nil: nothing waits
 	closed  bool
 	linger  bool  // closed, but who holds it last discards what the peer sends until it has read the farewell
-	whole   bool  // a frame that was let through is written in pieces
+	pass    pass  // of the frame that is being written
 	holders int8  // the readers, and the requests that paused one and will end in drop
 	fd      int32 // the socket's number, if raw is not nil; valid until closed, see tryWrite
 }
+
+// pass is what a frame may do that another must not.
+type pass uint8
+
+const (
+	passWhole pass = 1 << iota // it was let through, so its pieces are not refused
+	passAside                  // it does not count against the bound
+)
 
 // streamEnv is what streams of one kind share.
 type streamEnv struct {
@@ -59,6 +67,7 @@ type streamEnv struct {
 type backlog struct {
 	buf      []byte
 	off      int // bytes of buf that were written
+	free     int // bytes of buf that do not count against the bound, written or not
 	marks    []mark
 	flushing bool
 }
@@ -98,7 +107,7 @@ func (s *stream) write(b []byte) (flushed bool, err error) {
 	_, err = s.tls.Write(b) // a record, and so a raw write, for each kilobyte of it
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.whole = false
+	s.pass &^= passWhole
 	return err == nil && s.back == nil, err
 }
 
@@ -110,14 +119,31 @@ func (s *stream) letThrough(n int) error {
 	if s.overfull(n) {
 		return errSlow
 	}
-	s.whole = true
+	s.pass |= passWhole
 	return nil
+}
+
+// writeAside is write for a frame whose sender answers for the memory it takes: it
+// does not count against the bound, nor does what waits before it.
+func (s *stream) writeAside(b []byte) (flushed bool, err error) {
+	s.setAside(true)
+	defer s.setAside(false)
+	return s.write(b)
+}
+
+func (s *stream) setAside(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pass &^= passAside
+	if on {
+		s.pass |= passAside
+	}
 }
 
 // overfull reports whether n more bytes are too many; the caller holds mu. Through an
 // empty queue goes a frame of any length.
 func (s *stream) overfull(n int) bool {
-	return s.back != nil && len(s.back.buf)-s.back.off+n > s.env.limit
+	return s.back != nil && s.pass&passAside == 0 && len(s.back.buf)-max(s.back.off, s.back.free)+n > s.env.limit
 }
 
 // tryWrite writes what the socket takes now; the caller holds mu and has looked at
@@ -149,7 +175,7 @@ func (s *stream) writeRaw(b []byte) (bool, error) {
 	switch {
 	case s.closed:
 		return false, errClosed
-	case !s.whole && s.overfull(len(b)):
+	case s.pass&passWhole == 0 && s.overfull(len(b)):
 		return false, errSlow
 	case s.back == nil:
 		n, err := s.tryWrite(b)
@@ -163,6 +189,9 @@ func (s *stream) writeRaw(b []byte) (bool, error) {
 		b = b[n:]
 	}
 	s.back.add(b, time.Now())
+	if s.pass&passAside != 0 {
+		s.back.free = len(s.back.buf)
+	}
 	s.env.total.Add(int64(len(b)))
 	if !s.back.flushing {
 		s.back.flushing = true
@@ -197,6 +226,7 @@ func (q *backlog) advance(n int) (left []completion) {
 		for i := range q.marks {
 			q.marks[i].end -= q.off
 		}
+		q.free = max(0, q.free-q.off)
 		q.off = 0
 	}
 	return left
