@@ -1,0 +1,189 @@
+package compose
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// project keeps the containers of this test apart from a cluster that somebody runs.
+const project = "fanfare-test"
+
+// stack is what docker-compose.yml starts.
+type stack struct {
+	program []string // docker-compose, or the plugin
+	environ []string
+}
+
+// startStack builds and starts everything, and waits until it is healthy. It is taken
+// down with all its volumes when the test ends; when it fails the logs are shown.
+func startStack(t *testing.T) *stack {
+	t.Helper()
+	s := &stack{program: []string{"docker-compose"}, environ: append(os.Environ(), "FANFARE_NOFILE="+openFiles(t), "FANFARE_VERSION=test", "COMPOSE_HTTP_TIMEOUT=300")}
+	if _, err := exec.LookPath(s.program[0]); err != nil {
+		s.program = []string{"docker", "compose"}
+	}
+	s.compose(t, "config", "--quiet")
+	s.down(t) // what a run that was killed left
+	t.Cleanup(func() {
+		if t.Failed() {
+			s.show(t, "ps", "--all")
+			s.show(t, "logs", "--no-color", "--tail", "150")
+		}
+		s.down(t)
+		s.wantNothingLeft(t)
+	})
+	start := time.Now()
+	s.compose(t, "build")
+	t.Logf("built after %.0f s", time.Since(start).Seconds())
+	s.compose(t, "up", "--detach", "--build")
+	s.waitHealthy(t)
+	t.Logf("all healthy after %.0f s", time.Since(start).Seconds())
+	return s
+}
+
+// openFiles is as many open files as docker-compose.yml wants, or as the containers
+// may have here.
+func openFiles(t *testing.T) string {
+	t.Helper()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	return strconv.FormatUint(min(262144, limit.Max), 10)
+}
+
+func (s *stack) command(ctx context.Context, args ...string) *exec.Cmd {
+	line := append(slices.Clone(s.program), "--project-name", project, "--project-directory", root, "--file", filepath.Join(root, "docker-compose.yml"))
+	line = append(line, args...)
+	c := exec.CommandContext(ctx, line[0], line[1:]...)
+	c.Env = s.environ
+	return c
+}
+
+// compose runs docker-compose and returns its standard output without the space
+// around it.
+func (s *stack) compose(t *testing.T, args ...string) string {
+	t.Helper()
+	var out, complaints strings.Builder
+	c := s.command(t.Context(), args...)
+	c.Stdout, c.Stderr = &out, &complaints
+	if err := c.Run(); err != nil {
+		t.Fatalf("docker-compose %s: %v\n%s%s", strings.Join(args, " "), err, out.String(), complaints.String())
+	}
+	return strings.TrimSpace(out.String())
+}
+
+// show prints what docker-compose says.
+func (s *stack) show(t *testing.T, args ...string) {
+	out, err := s.command(context.Background(), args...).CombinedOutput()
+	t.Logf("docker-compose %s: %v\n%s", strings.Join(args, " "), err, out)
+}
+
+func (s *stack) down(t *testing.T) {
+	t.Helper()
+	out, err := s.command(context.Background(), "down", "--volumes", "--remove-orphans", "--timeout", "5").CombinedOutput()
+	if err != nil {
+		t.Errorf("docker-compose down: %v\n%s", err, out)
+	}
+}
+
+func (s *stack) wantNothingLeft(t *testing.T) {
+	t.Helper()
+	for _, args := range [][]string{{"ps", "--all", "--quiet"}, {"volume", "ls", "--quiet"}, {"network", "ls", "--quiet"}} {
+		args = append(args, "--filter", "label=com.docker.compose.project="+project)
+		out, err := exec.Command("docker", args...).CombinedOutput()
+		if err != nil || len(out) > 0 {
+			t.Errorf("after down, docker %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+}
+
+// container is what Docker says of one.
+type container struct {
+	State struct {
+		Status   string
+		ExitCode int
+		Health   *struct{ Status string }
+	}
+	Config struct{ Labels map[string]string }
+}
+
+// containers asks Docker for all of them, by service.
+func (s *stack) containers(t *testing.T) map[string]container {
+	t.Helper()
+	ids := strings.Fields(s.docker(t, "ps", "--all", "--quiet", "--filter", "label=com.docker.compose.project="+project))
+	var list []container
+	if err := json.Unmarshal([]byte(s.docker(t, append([]string{"inspect"}, ids...)...)), &list); err != nil {
+		t.Fatal(err)
+	}
+	services := map[string]container{}
+	for _, c := range list {
+		services[c.Config.Labels["com.docker.compose.service"]] = c
+	}
+	return services
+}
+
+func (s *stack) docker(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "docker", args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("docker %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// waitHealthy waits until every service is healthy, or has ended well if it is to end.
+func (s *stack) waitHealthy(t *testing.T) {
+	t.Helper()
+	wanted := load(t).Services
+	eventually(t, 3*time.Minute, "every service is healthy", func() error {
+		services := s.containers(t)
+		for _, name := range slices.Sorted(maps.Keys(wanted)) {
+			if err := services[name].well(wanted[name].HealthCheck == nil); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		return nil
+	})
+}
+
+func (c container) well(ends bool) error {
+	switch {
+	case ends && c.State.Status == "exited" && c.State.ExitCode == 0:
+		return nil
+	case !ends && c.State.Health != nil && c.State.Health.Status == "healthy":
+		return nil
+	}
+	health := "none"
+	if c.State.Health != nil {
+		health = c.State.Health.Status
+	}
+	return fmt.Errorf("status %q, exit code %d, health %s", c.State.Status, c.State.ExitCode, health)
+}
+
+// eventually polls until check returns nil.
+func eventually(t *testing.T, within time.Duration, what string, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s: %v", within, what, err)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
