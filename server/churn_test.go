@@ -251,7 +251,7 @@ func (c *churn) check() {
 		"outbound bytes":       testutil.ToFloat64(c.n.Metrics.OutboundQueueBytes),
 		"connections":          float64(c.n.Info().Connections),
 		"users":                float64(c.n.Info().Users),
-		"online routes":        float64(c.n.Store.Online()),
+		"online routes":        float64(c.n.Embedded.Online()),
 		"pool queue, store":    testutil.ToFloat64(c.n.Metrics.PoolQueue(exporter.PoolStore)),
 		"pool queue, rsa":      testutil.ToFloat64(c.n.Metrics.PoolQueue(exporter.PoolRSA)),
 	}

@@ -27,7 +27,8 @@ type Node struct {
 	Registry *prometheus.Registry
 	Metrics  *exporter.Metrics
 	Ledger   *ledger.Ledger
-	Store    *store.Embedded
+	Store    store.Store
+	Embedded *store.Embedded // what Store is, unless the node is one of a cluster
 }
 
 // Start runs a node on free loopback ports with MPush's demo key and an embedded
@@ -35,42 +36,65 @@ type Node struct {
 // which fails if it does not stop in time.
 func Start(t testing.TB, adjust ...func(*server.Options)) *Node {
 	t.Helper()
+	embedded, err := store.Open(store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := blank()
+	n.Embedded = embedded
+	n.prepare(t, embedded, adjust...)
+	n.start(t)
+	return n
+}
+
+// blank has what a node reports to.
+func blank() *Node {
+	registry := prometheus.NewPedanticRegistry()
+	metrics := exporter.New(registry)
+	return &Node{Registry: registry, Metrics: metrics, Ledger: ledger.New(ledger.Options{Metrics: metrics})}
+}
+
+// prepare makes the node and stops it with the test.
+func (n *Node) prepare(t testing.TB, shared store.Store, adjust ...func(*server.Options)) {
+	t.Helper()
+	n.Store = shared
 	key, err := protocol.DemoKeyPair()
 	if err != nil {
 		t.Fatal(err)
 	}
-	sessions, err := store.Open(store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	registry := prometheus.NewPedanticRegistry()
-	metrics := exporter.New(registry)
-	n := &Node{Registry: registry, Metrics: metrics, Store: sessions, Ledger: ledger.New(ledger.Options{Metrics: metrics})}
 	opt := server.DefaultOptions()
 	opt.ID, opt.Version, opt.Key = "node-1", "test", key
 	opt.Listen = server.Endpoints{Device: "127.0.0.1:0", WebSocket: "127.0.0.1:0", Gateway: "127.0.0.1:0"}
 	opt.MinHeartbeat = 10 * time.Second // as the recordings of MPush
-	opt.Logger, opt.Metrics, opt.Store, opt.Ledger = slog.New(slog.DiscardHandler), metrics, sessions, n.Ledger
+	opt.Logger, opt.Metrics, opt.Store, opt.Ledger = slog.New(slog.DiscardHandler), n.Metrics, shared, n.Ledger
 	for _, change := range adjust {
 		change(&opt)
 	}
 	if n.Node, err = server.New(opt); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Node.Start(); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		if err := n.Stop(ctx); err != nil {
-			t.Error(err)
-		}
-		if err := sessions.Close(); err != nil {
+		n.stop(t)
+		if err := shared.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return n
+}
+
+func (n *Node) start(t testing.TB) {
+	t.Helper()
+	if err := n.Node.Start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (n *Node) stop(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := n.Stop(ctx); err != nil {
+		t.Error(err)
+	}
 }
 
 // Devices lists the devices of a user that are bound, and those that the store
@@ -143,6 +167,9 @@ func (k *Tracker) Done(r cluster.Result) {
 	k.entry.Done(r)
 	k.once.Do(func() { k.done <- r })
 }
+
+// Result is where the result arrives.
+func (k *Tracker) Result() <-chan cluster.Result { return k.done }
 
 // Track opens the books for a push and returns its tracker.
 func (n *Node) Track(t testing.TB, p *cluster.Push, broadcast bool) *Tracker {
