@@ -68,7 +68,7 @@ func hint(err error) string {
 	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):
 		return "all connections are busy: Redis is slow, or the pool is too small"
 	case errors.As(err, &network) && network.Timeout(), errors.Is(err, context.DeadlineExceeded):
-		return "it does not answer in time: check its load and the network"
+		return "it does not answer in time: check its load, the network and store.redis.tls"
 	case errors.As(err, &network):
 		return unreachable
 	}
@@ -80,6 +80,8 @@ const unreachable = "it cannot be reached: check store.redis.addresses and store
 // hints are in the order in which they are tried.
 func hints() []struct{ sign, text string } {
 	return []struct{ sign, text string }{
+		{"sentinels specified in configuration are unreachable",
+			"no sentinel knows the master: check store.redis.addresses and store.redis.master"},
 		{"WRONGPASS", "it refuses the user or the password: check store.redis.username and store.redis.password"},
 		{"ERR invalid password", "it refuses the password: check store.redis.password"},
 		{"NOAUTH", "it wants a password: set store.redis.password"},
@@ -99,8 +101,6 @@ func hints() []struct{ sign, text string } {
 		{"max number of clients", "it has too many clients: raise its maxclients"},
 		{"WRONGTYPE", "a key holds a value of another type: some other program uses it"},
 		{"unknown command", "it lacks a command: use Redis 5 or later with scripts"},
-		{"sentinels specified in configuration are unreachable",
-			"no sentinel knows the master: check store.redis.addresses and store.redis.master"},
 		{"tls: first record does not look like", "it does not speak TLS: remove store.redis.tls"},
 		{"x509: ", "its certificate is not trusted: check store.redis.tls"},
 		{"connection refused", unreachable},

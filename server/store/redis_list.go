@@ -43,7 +43,7 @@ func listCommands(ctx context.Context, lists []*listing) (writes, reads []redis.
 		if l.on {
 			l.write = redis.NewIntCmd(ctx, "zadd", listPrefix+l.list, 0, l.user)
 		}
-		l.read = redis.NewMapStringStringCmd(ctx, "hgetall", routePrefix+l.user)
+		l.read = readRoutes(ctx, l.user)
 		writes, reads = append(writes, l.write), append(reads, l.read)
 	}
 	return writes, reads
@@ -80,7 +80,7 @@ func listError(lists []*listing) error {
 // agrees reports whether the routes say what was written.
 func (l *listing) agrees() bool {
 	bad := unreadable{kind: exporter.ValueRoute} // whoever asks for the routes will note it
-	routes, _ := readRoutes(l.read, "", &bad)
+	routes, _ := parseRoutes(l.read, "", &bad)
 	return onlineOn(routes, l.list, l.address) == l.on
 }
 

@@ -166,14 +166,13 @@ func (s *Redis) Routes(ctx context.Context, users ...string) ([][]Route, error) 
 	defer func() { s.note(&bad) }()
 	for part := range slices.Chunk(users, chunk) {
 		err := s.call(ctx, "read routes", func(ctx context.Context) error {
-			cmds := make([]*redis.MapStringStringCmd, len(part))
-			pipe := s.client.Pipeline()
+			cmds := make([]redis.Cmder, len(part))
 			for i, user := range part {
-				cmds[i] = pipe.HGetAll(ctx, routePrefix+user)
+				cmds[i] = readRoutes(ctx, user)
 			}
-			_, _ = pipe.Exec(ctx) // each command has its error
+			s.pipeline(ctx, cmds)
 			for i, cmd := range cmds {
-				routes, err := readRoutes(cmd, routePrefix+part[i], &bad)
+				routes, err := parseRoutes(cmd.(*redis.MapStringStringCmd), routePrefix+part[i], &bad)
 				if err != nil {
 					return err
 				}
@@ -188,9 +187,14 @@ func (s *Redis) Routes(ctx context.Context, users ...string) ([][]Route, error) 
 	return all, nil
 }
 
-// readRoutes reads a user's hash. Fields of client types that do not exist are
+// readRoutes is the command that reads a user's routes.
+func readRoutes(ctx context.Context, user string) *redis.MapStringStringCmd {
+	return redis.NewMapStringStringCmd(ctx, "hgetall", routePrefix+user)
+}
+
+// parseRoutes reads a user's hash. Fields of client types that do not exist are
 // passed over.
-func readRoutes(cmd *redis.MapStringStringCmd, key string, bad *unreadable) (routes []Route, err error) {
+func parseRoutes(cmd *redis.MapStringStringCmd, key string, bad *unreadable) (routes []Route, err error) {
 	if isWrongType(cmd.Err()) {
 		bad.add(key, cmd.Err())
 		return nil, nil

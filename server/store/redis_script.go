@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed" // the scripts
 	"errors"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -88,16 +89,28 @@ func (s *Redis) run(ctx context.Context, b *batch) error {
 // in one for each group where the commands go to several servers. Each command has
 // its own error afterwards.
 func (s *Redis) exec(ctx context.Context, groups ...[]redis.Cmder) {
-	pipe := s.client.Pipeline()
+	if !s.cluster {
+		s.pipeline(ctx, slices.Concat(groups...))
+		return
+	}
 	for _, group := range groups {
-		for _, cmd := range group {
-			_ = pipe.Process(ctx, cmd) // only queues it
-		}
-		if s.cluster {
-			_, _ = pipe.Exec(ctx)
+		s.pipeline(ctx, group)
+	}
+}
+
+// pipeline sends commands in one round trip to each server.
+func (s *Redis) pipeline(ctx context.Context, cmds []redis.Cmder) {
+	pipe := s.client.Pipeline()
+	for _, cmd := range cmds {
+		_ = pipe.Process(ctx, cmd) // only queues it
+	}
+	_, err := pipe.Exec(ctx)
+	// If a server refuses the connection itself, commands are left without an error.
+	if err != nil && !slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return c.Err() != nil }) {
+		for _, cmd := range cmds {
+			cmd.SetErr(err)
 		}
 	}
-	_, _ = pipe.Exec(ctx)
 }
 
 // firstError is the error of the first command that has one.

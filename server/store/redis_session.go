@@ -31,9 +31,9 @@ func (s *Redis) LoadSession(ctx context.Context, id string) (v Session, found bo
 	bad := unreadable{kind: exporter.ValueSession}
 	err = s.call(ctx, "load a session", func(ctx context.Context) error {
 		key := sessionPrefix + id
-		pipe := s.client.Pipeline()
-		text, ttl := pipe.Get(ctx, key), pipe.PTTL(ctx, key)
-		_, _ = pipe.Exec(ctx) // each command has its error
+		text := redis.NewStringCmd(ctx, "get", key)
+		ttl := redis.NewDurationCmd(ctx, time.Millisecond, "pttl", key)
+		s.exec(ctx, []redis.Cmder{text, ttl})
 		switch err := text.Err(); {
 		case errors.Is(err, redis.Nil):
 			return nil
