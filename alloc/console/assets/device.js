@@ -18,7 +18,7 @@ const steadyMs = 5_000; // a binding that held this long was a success
  */
 export const closeReasons = ['peer', 'reset', 'capacity', 'tls', 'handshake_timeout', 'idle', 'too_large', 'bad_frame',
   'bad_body', 'bad_request', 'unsupported', 'bind_refused', 'overload', 'slow_bytes', 'slow_age', 'write', 'kicked',
-  'replaced', 'drain', 'shutdown', 'internal'];
+  'replaced', 'drain', 'shutdown', 'store', 'internal'];
 
 const final = new Set(['too_large', 'bad_frame', 'bad_body', 'bad_request', 'unsupported', 'bind_refused', 'kicked',
   'replaced']);

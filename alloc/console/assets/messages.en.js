@@ -131,6 +131,7 @@ export default {
   "close.replaced": "another device of the same user and type took its place",
   "close.drain": "the node is draining, go to another one",
   "close.shutdown": "the node is stopping",
+  "close.store": "the node's store did not answer, try again",
   "close.internal": "the node has a fault",
 
   "push.title": "Send a push",

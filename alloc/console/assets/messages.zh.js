@@ -131,6 +131,7 @@ export default {
   "close.replaced": "同一用户的另一台同类设备取代了它",
   "close.drain": "节点正在排空，请连接其他节点",
   "close.shutdown": "节点正在停止",
+  "close.store": "节点的存储没有应答，请重试",
   "close.internal": "节点出现故障",
 
   "push.title": "发送推送",
