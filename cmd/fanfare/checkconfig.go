@@ -9,7 +9,7 @@ import (
 // checkConfigCmd says what a start would say about a configuration.
 type checkConfigCmd struct {
 	configFlags
-	Role      string `help:"What the configuration is for: node, or run." enum:"node,run" default:"node" name:"for"`
+	Role      string `help:"What the configuration is for: node, alloc or run." enum:"node,alloc,run" default:"node" name:"for"`
 	Reference bool   `help:"Print the description of every setting as Markdown instead."`
 }
 

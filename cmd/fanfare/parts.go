@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,8 @@ import (
 	"time"
 )
 
-// stopTime bounds the orderly end of a process, all parts together.
+// stopTime bounds the orderly end of a process, all parts together, but for the time
+// that devices are given to move to other nodes.
 const stopTime = 15 * time.Second
 
 // part is something a process starts and stops.
@@ -23,8 +25,9 @@ type part struct {
 // as it holds something, an address or a file, so that stop gives all of it back
 // even when a later part could not be made.
 type parts struct {
-	log  *slog.Logger
-	list []part
+	log      *slog.Logger
+	list     []part
+	patience time.Duration // bounds the orderly end; 0 means stopTime
 }
 
 func (s *parts) add(p part) { s.list = append(s.list, p) }
@@ -41,15 +44,17 @@ func (s *parts) run(ctx context.Context, ready func()) error {
 	}
 	ready()
 	<-ctx.Done()
-	s.log.Info("stopping", "within", stopTime)
+	s.log.Info("stopping", "within", s.within())
 	err := s.stop()
 	s.log.Info("stopped")
 	return err
 }
 
-// stop stops every part, the last one first, within [stopTime].
+func (s *parts) within() time.Duration { return cmp.Or(s.patience, stopTime) }
+
+// stop stops every part, the last one first, within its time.
 func (s *parts) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	ctx, cancel := context.WithTimeout(context.Background(), s.within())
 	defer cancel()
 	var errs []error
 	for _, p := range slices.Backward(s.list) {

@@ -22,33 +22,30 @@ import (
 	"github.com/fanfare-push/fanfare/server/store"
 )
 
-// service is a process made of a node and what is around it. Its parts share one
-// registry of metrics and one ledger.
+// service is a process made of a node, or of an allocator alone, and what is around
+// it. Its parts share one registry of metrics and one ledger.
 type service struct {
+	ctx      context.Context // ends when the process is asked to end
 	config   *config.Config
 	log      *slog.Logger
 	parts    parts
 	registry *prometheus.Registry
 	metrics  *exporter.Metrics
 	store    store.Store
+	nodes    cluster.Registry
+	mesh     *cluster.Mesh
 	router   *cluster.Router
 	ledger   *ledger.Ledger
-	node     *server.Node
+	node     *server.Node     // nil in an allocator's process
 	alloc    *alloc.Allocator // nil without one
 	ops      *exporter.Ops    // nil when turned off
 }
 
-// newService opens the store and makes the operations server and the node. After an
-// error nothing is left open.
-func newService(c *config.Config, log *slog.Logger) (*service, error) {
-	if host, err := os.Hostname(); err == nil && c.Node.ID == "" {
-		c.Node.ID = host
-	}
-	s := &service{config: c, log: log, parts: parts{log: log}, registry: exporter.NewRegistry(thisBuild())}
-	s.metrics = exporter.New(s.registry)
-	s.ledger = ledger.New(ledger.Options{
-		Messages: c.Push.LedgerMessages, Bytes: int64(c.Push.LedgerBytes), Node: c.Node.ID, Metrics: s.metrics})
-	for _, make := range []func() error{s.openStore, s.makeOps, s.makeNode} {
+// newService opens the store and the registry and makes the operations server and the
+// node. After an error nothing is left open.
+func newService(ctx context.Context, c *config.Config, log *slog.Logger) (*service, error) {
+	s := newProcess(ctx, c, log)
+	for _, make := range []func() error{s.openStore, s.openRegistry, s.makeOps, s.makeNode, s.makeRouter, s.addRegistration} {
 		if err := make(); err != nil {
 			return nil, s.giveUp(err)
 		}
@@ -56,18 +53,22 @@ func newService(c *config.Config, log *slog.Logger) (*service, error) {
 	return s, nil
 }
 
+// newProcess has nothing open yet.
+func newProcess(ctx context.Context, c *config.Config, log *slog.Logger) *service {
+	if host, err := os.Hostname(); err == nil && c.Node.ID == "" {
+		c.Node.ID = host
+	}
+	s := &service{ctx: ctx, config: c, log: log, registry: exporter.NewRegistry(thisBuild())}
+	s.parts = parts{log: log, patience: stopTime + c.Push.DrainTimeout.Std()}
+	s.metrics = exporter.New(s.registry)
+	s.ledger = ledger.New(ledger.Options{
+		Messages: c.Push.LedgerMessages, Bytes: int64(c.Push.LedgerBytes), Node: c.Node.ID, Metrics: s.metrics})
+	return s
+}
+
 // giveUp returns what was opened so far and words the error for the operator.
 func (s *service) giveUp(err error) error {
 	return errors.Join(explain(err, s.config), s.parts.stop())
-}
-
-func (s *service) openStore() (err error) {
-	s.store, err = store.Open(store.Options{Dir: s.config.Store.Dir, Logger: s.log})
-	if err != nil {
-		return fmt.Errorf("store.dir: %w", err)
-	}
-	s.parts.add(part{name: "store", stop: func(context.Context) error { return s.store.Close() }})
-	return nil
 }
 
 func (s *service) makeNode() error {
@@ -76,17 +77,12 @@ func (s *service) makeNode() error {
 		return err
 	}
 	o.Ops = s.opsAddress()
+	o.Registry = s.nodes
 	o.Version, o.Logger, o.Metrics, o.Store, o.Ledger = thisBuild().Version, s.log, s.metrics, s.store, s.ledger
 	if s.node, err = server.New(o); err != nil {
 		return err
 	}
 	s.parts.add(part{name: "node", start: s.node.Start, stop: s.node.Stop})
-	s.router, err = cluster.NewRouter(cluster.RouterOptions{
-		Members: cluster.Static{s.node}, Local: s.node, Store: s.store, Metrics: s.metrics, Logger: s.log})
-	if err != nil {
-		return err
-	}
-	s.parts.add(part{name: "router", stop: s.router.Close})
 	trim := newTrimmer(func() int { return s.node.Info().Connections })
 	s.parts.add(part{name: "memory trimmer", start: trim.start, stop: trim.stop})
 	return nil
@@ -102,7 +98,13 @@ func nodeOptions(c *config.Config) (o server.Options, err error) {
 		return o, fmt.Errorf("security.tls_cert_file: %w", err)
 	}
 	l := c.Limits
-	o.ID = c.Node.ID
+	if o.GatewayAllow, err = c.GatewayAllow(); err != nil {
+		return o, fmt.Errorf("security.gateway_allow: %w", err)
+	}
+	o.GatewaySecret = c.Security.GatewaySecret.Reveal()
+	o.ID, o.PublicIP, o.Weight = c.Node.ID, c.Node.PublicIP, c.Node.Weight
+	o.KickGrace = c.Push.KickGrace.Std()
+	o.SweepEvery, o.SweepRate = c.Store.Redis.SweepEvery.Std(), c.Store.Redis.SweepRate
 	o.Listen = server.Endpoints{Device: c.Node.Listen.Device, WebSocket: c.Node.Listen.WebSocket, Gateway: c.Node.Listen.Gateway}
 	o.Advertise = server.Endpoints{Device: c.Node.Advertise.Device, WebSocket: c.Node.Advertise.WebSocket, Gateway: c.Node.Advertise.Gateway}
 	o.RequireEncryption, o.AllowedOrigins = c.Security.RequireEncryption, c.Security.AllowedOrigins
@@ -111,7 +113,7 @@ func nodeOptions(c *config.Config) (o server.Options, err error) {
 	o.DrainRate = c.Push.DrainRate
 	o.Limits = server.Limits{
 		PacketBytes: int(l.MaxPacketSize), WebSocketBytes: int(l.MaxWebSocketMessage), InflatedBytes: int(l.MaxInflatedSize),
-		CompressThreshold: int(l.CompressThreshold), Connections: l.MaxConnections,
+		GatewayPacketBytes: int(l.MaxGatewayPacket), CompressThreshold: int(l.CompressThreshold), Connections: l.MaxConnections,
 		OutboundBytes: int(l.OutboundBytes), OutboundAge: l.OutboundAge.Std(),
 		SendBuffer: int(l.SendBuffer), ReceiveBuffer: int(l.ReceiveBuffer), HandshakeTimeout: l.HandshakeTimeout.Std(),
 		PendingAcks: c.Push.MaxPendingAcks, UserBytes: int(l.UserBytes), Broadcasts: c.Push.MaxBroadcasts,
@@ -145,7 +147,8 @@ func (s *service) addAlloc(tokens []string) (err error) {
 		Listen: c.Alloc.Listen, Tokens: tokens, Insecure: c.API.Insecure, MaxBody: int64(c.API.MaxBody),
 		Rate: rate, Burst: c.API.Burst, MaxWait: c.API.MaxWait.Std(),
 		Router: s.router, Ledger: s.ledger, Snapshot: s.metrics.Snapshot, Gatherer: s.registry,
-		Metrics: s.metrics, Ready: s.node.Ready, Logger: s.log, Version: thisBuild().Version, Compile: cluster.Compile,
+		Metrics: s.metrics, Ready: s.ready, Logger: s.log, Version: thisBuild().Version, Compile: cluster.Compile,
+		JavaLoad: s.store.OnlineUsers,
 	})
 	if err != nil {
 		return s.giveUp(err)
@@ -162,7 +165,7 @@ func (s *service) makeOps() (err error) {
 	}
 	s.ops, err = exporter.NewOps(exporter.OpsOptions{
 		Listen: s.config.Node.Listen.Ops, Gatherer: s.registry, Metrics: s.metrics, Logger: s.log,
-		Ready: func() error { return s.node.Ready() }, Drain: func(rate int) { s.node.Drain(rate) }})
+		Ready: s.ready, Drain: func(rate int) { s.node.Drain(rate) }})
 	if err != nil {
 		return err
 	}

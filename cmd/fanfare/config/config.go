@@ -126,6 +126,7 @@ type Security struct {
 type Limits struct {
 	MaxPacketSize       Size     `key:"max_packet_size" default:"10k" min:"256" max:"16m" doc:"Largest body a device or back end may send on the binary ports. A header that announces more closes the connection (too_large)."`
 	MaxWebSocketMessage Size     `key:"max_websocket_message" default:"64k" min:"256" max:"16m" doc:"Largest WebSocket message; more closes with 1009 (too_large)."`
+	MaxGatewayPacket    Size     `key:"max_gateway_packet" default:"1m" min:"10k" max:"64m" doc:"Largest body a back end may send to the gateway; more closes the connection. MPush allows 10k."`
 	MaxInflatedSize     Size     `key:"max_inflated_size" default:"1m" min:"256" max:"64m" doc:"Largest size a compressed body may grow to."`
 	CompressThreshold   Size     `key:"compress_threshold" default:"10k" min:"0" max:"16m" doc:"Bodies larger than this are sent compressed. 0: never."`
 	MaxConnections      int      `key:"max_connections" default:"0" min:"0" doc:"Device connections at a time; the next is closed (capacity). 0: what the limit of open files allows, which also cuts down what is more."`
