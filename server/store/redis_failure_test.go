@@ -53,6 +53,7 @@ func TestOpenRedisRefuses(t *testing.T) {
 
 // TestBadRedis asks for one line with the setting to look at and without secrets.
 func TestBadRedis(t *testing.T) {
+	t.Parallel()
 	const secret, wrong = "right-password", "wrong-password"
 	open := backing.StartRedis(t)
 	locked := backing.StartRedis(t)
@@ -221,6 +222,7 @@ func bounded(t testing.TB, call func(context.Context) error) error {
 }
 
 func TestPausedRedis(t *testing.T) {
+	t.Parallel()
 	server := backing.StartRedis(t)
 	c := newClock()
 	s := openRedis(t, RedisOptions{Addresses: []string{server.Addr}, Timeout: 200 * time.Millisecond, PoolSize: 3, Now: c.Now})

@@ -24,6 +24,9 @@ type listing struct {
 	read                *redis.MapStringStringCmd
 }
 
+// keepList is what is done, in errors.
+const keepList = "keep an online list"
+
 // maxSettle bounds how often a list is written again while a user comes and goes.
 const maxSettle = 10
 
@@ -53,7 +56,7 @@ func listCommands(ctx context.Context, lists []*listing) (writes, reads []redis.
 func (s *Redis) settle(ctx context.Context, lists []*listing) {
 	for range maxSettle {
 		if err := listError(lists); err != nil {
-			s.log.Warn("An online list was not kept; a sweep will do it.", "err", s.failed(ctx, "keep an online list", err))
+			s.log.Warn("An online list was not kept; a sweep will do it.", "err", s.failed(ctx, keepList, err))
 			return
 		}
 		lists = slices.DeleteFunc(slices.Clone(lists), (*listing).agrees)

@@ -36,7 +36,30 @@ func (s *Redis) PutRoute(ctx context.Context, user string, r Route) (old Route, 
 	if err = s.call(ctx, "put a route", func(ctx context.Context) error { return s.run(ctx, b) }); err != nil {
 		return Route{}, false, err
 	}
-	return s.replaced(put, r.ClientType)
+	if old, had, err = s.replaced(put, r.ClientType); had {
+		s.leave(ctx, moved(user, old, r))
+	}
+	return old, had, err
+}
+
+// moved is the list that a user leaves whose route is replaced by one elsewhere:
+// the old node may be dead. It is not known for a Java node's route.
+func moved(user string, old, r Route) []*listing {
+	if !old.Online || old.Node == "" || old.List() == r.List() {
+		return nil
+	}
+	return listingOf(user, old, false)
+}
+
+// leave keeps lists that a change of a route has made wrong.
+func (s *Redis) leave(ctx context.Context, lists []*listing) {
+	if len(lists) == 0 {
+		return
+	}
+	err := s.call(ctx, keepList, func(ctx context.Context) error { return s.run(ctx, &batch{lists: lists}) })
+	if err != nil {
+		s.log.Warn("An online list was not kept; a sweep will do it.", "err", err)
+	}
 }
 
 // replaced reads the reply of put_route.lua.
@@ -145,18 +168,33 @@ func (s *Redis) restore(ctx context.Context, routes []UserRoute, start int, take
 	if err := s.call(ctx, "restore routes", func(ctx context.Context) error { return s.run(ctx, b) }); err != nil {
 		return err
 	}
-	kept := &batch{}
+	var lists []*listing
 	for i, e := range b.evals {
-		text, err := e.Text()
-		if err != nil { // nil: it was written
-			kept.lists = append(kept.lists, listingOf(routes[i].User, routes[i].Route, true)...)
-			continue
+		written, old, err := s.restored(e)
+		if err != nil {
+			return err
 		}
-		standing, _ := parseRouteJSON([]byte(text)) // the script has read it
-		standing.ClientType = routes[i].ClientType
-		taken[start+i] = standing
+		old.ClientType = routes[i].ClientType
+		if written {
+			lists = append(append(lists, listingOf(routes[i].User, routes[i].Route, true)...), moved(routes[i].User, old, routes[i].Route)...)
+		} else {
+			taken[start+i] = old
+		}
 	}
-	return s.call(ctx, "keep an online list", func(ctx context.Context) error { return s.run(ctx, kept) })
+	s.leave(ctx, lists)
+	return nil
+}
+
+// restored reads the reply of restore_route.lua.
+func (s *Redis) restored(e *eval) (written bool, old Route, err error) {
+	reply, err := e.Slice()
+	if err != nil || len(reply) != 2 {
+		return false, Route{}, s.failed(context.Background(), "restore routes", errors.Join(errReply, err))
+	}
+	if text, ok := reply[1].(string); ok {
+		old, _ = parseRouteJSON([]byte(text)) // what is no route was overwritten
+	}
+	return reply[0] == int64(1), old, nil
 }
 
 // Routes implements [Store]. More than 500 users take a round trip for each 500.

@@ -157,7 +157,7 @@ func (w *sweep) strike(ctx context.Context, list string, users []string) error {
 			b.lists = append(b.lists, &listing{user: users[i], list: list})
 		}
 	}
-	err = w.store.call(ctx, "keep an online list", func(ctx context.Context) error { return w.store.run(ctx, b) })
+	err = w.store.call(ctx, keepList, func(ctx context.Context) error { return w.store.run(ctx, b) })
 	if err != nil {
 		return err
 	}

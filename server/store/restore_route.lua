@@ -4,8 +4,8 @@
 -- KEYS[1]  hash of the user's routes
 -- ARGV     field, text of the route, connection, time in ms at which it came online
 --
--- Returns nil if it was written, else the text of the route that stands instead. A
--- route without a time is a Java node's: it can only have come after ours, which
+-- Returns whether it was written (0 or 1) and the text that was there (nil if none).
+-- A route without a time is a Java node's: it can only have come after ours, which
 -- replaced what was there before.
 
 local old = redis.pcall('HGET', KEYS[1], ARGV[1])
@@ -22,9 +22,9 @@ if old then
   if type(connection) == 'string' and connection ~= '' and connection ~= ARGV[3] then
     local since = tonumber(route.since)
     if not since or since >= tonumber(ARGV[4]) then
-      return old
+      return {0, old}
     end
   end
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-return false
+return {1, old}
