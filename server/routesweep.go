@@ -15,6 +15,9 @@ const (
 	defaultSweepRate  = 5000
 	// goneLease keeps the other nodes from looking for the routes of the same dead node.
 	goneLease = time.Minute
+	// newRoute is the age up to which a route to a node that is not known is let be:
+	// the registry may be about to tell of the node.
+	newRoute = 10 * time.Second
 )
 
 // sweepIn is the time to the next regular sweep, different on each node.
@@ -98,7 +101,7 @@ func (n *Node) stale(user string, r store.Route, kind sweepKind) bool {
 		n.metrics.RoutesStale(exporter.StaleConnection).Inc()
 		return true
 	}
-	if kind != sweepAll || !n.dead(r.Address) {
+	if kind != sweepAll || time.Since(r.Since) < newRoute || !n.dead(r.Address) {
 		return false
 	}
 	n.metrics.RoutesStale(exporter.StaleNode).Inc()
