@@ -153,6 +153,7 @@ func (c *Call) take(res *http.Response, a *Answer) (err error) {
 	if err != nil {
 		return fmt.Errorf("reading the answer: %w", err)
 	}
+	a.loan.keep(int64(len(body)))
 	a.HTTPResponse, err = reply(res, body)
 	return err
 }

@@ -56,6 +56,14 @@ func (l *loan) take(n int64) error {
 	return nil
 }
 
+// keep gives back all but n.
+func (l *loan) keep(n int64) {
+	if l.taken > n {
+		l.budget.give(l.taken - n)
+		l.taken = n
+	}
+}
+
 func (l *loan) giveBack() {
 	if l.taken > 0 {
 		l.budget.give(l.taken)
