@@ -82,7 +82,7 @@ func TestLinkPushesToMany(t *testing.T) {
 			inboxes = append(inboxes, receive(t, n.Dial(t, users[i], users[i])))
 		}
 	}
-	l := link(t, n)
+	l := link(t, n, func(o *cluster.LinkOptions) { o.Timeout = time.Minute })
 	g := new(gather)
 	l.PushAll(message("1", "to all of you"), users, g)
 	got := make(map[string]protocol.Outcome)
@@ -129,7 +129,9 @@ func TestLinkFilters(t *testing.T) {
 		{"tag", func(p *cluster.Push) { p.Tags = []string{"gold", "vip"} }, protocol.OutcomeSent},
 		{"no tag", func(p *cluster.Push) { p.Tags = []string{"gold"} }, protocol.OutcomeFiltered},
 		{"class", func(p *cluster.Push) { p.ClientTypes = []protocol.ClientType{protocol.ClientMobile} }, protocol.OutcomeSent},
-		{"no class", func(p *cluster.Push) { p.ClientTypes = []protocol.ClientType{protocol.ClientWeb, protocol.ClientUnknown} }, protocol.OutcomeFiltered},
+		{"no class", func(p *cluster.Push) {
+			p.ClientTypes = []protocol.ClientType{protocol.ClientWeb, protocol.ClientUnknown}
+		}, protocol.OutcomeFiltered},
 		{"condition", func(p *cluster.Push) { p.Condition = condition(`userId == "alice"`) }, protocol.OutcomeSent},
 		{"no condition", func(p *cluster.Push) { p.Condition = condition(`userId == "bob"`) }, protocol.OutcomeFiltered},
 		{"condition that the other side refuses", func(p *cluster.Push) { p.Condition = foreign{} }, protocol.OutcomeFailed},
