@@ -73,17 +73,18 @@ func (s *broadcasts) of(id string) (found []*broadcast) {
 // report to.
 type broadcast struct {
 	fanout
-	to   cluster.Tracker     // of the entry point
-	pace bucket              // of the walk; not used when its rate is 0
-	told time.Time           // of the last progress
-	end  chan cluster.Result // of the last delivery
+	to   cluster.Tracker // of the entry point
+	pace bucket          // of the walk; not used when its rate is 0
+	told time.Time       // of the last progress
+	over chan struct{}   // closed when the last delivery has ended
+	last cluster.Result  // valid then
 
 	once      sync.Once
 	cancelled chan struct{}
 }
 
 func newBroadcast(n *Node, p *cluster.Push, t cluster.Tracker) *broadcast {
-	b := &broadcast{to: t, told: time.Now(), end: make(chan cluster.Result, 1), cancelled: make(chan struct{})}
+	b := &broadcast{to: t, told: time.Now(), over: make(chan struct{}), cancelled: make(chan struct{})}
 	b.fanout.p, b.fanout.t, b.fanout.n = p, b, n
 	b.tmpl = new(pushFrame)
 	b.tmpl.init(p, n.opt.Limits.CompressThreshold)
@@ -143,29 +144,28 @@ func (b *broadcast) isCancelled() bool {
 	}
 }
 
-// run walks and waits for the end.
+// run walks, waits for the last delivery and reports the end.
 func (b *broadcast) run() {
 	if b.p.Task != "" {
 		b.steer()
 	}
 	b.walk()
+	b.n.metrics.BroadcastsRunning.Dec()
+	b.n.casts.remove(b)
 	if cluster.GivenUp(b.p.Condition) {
 		b.n.log.Warn("broadcast was given up: its condition takes too long", "id", b.p.ID, "condition", b.p.Condition.String())
 	}
-	b.n.metrics.BroadcastsRunning.Dec()
-	b.n.casts.remove(b)
-	r := b.await()
+	b.release()
+	b.follow(b.over, nil, nil)
 	if b.task != nil {
-		b.task.finish()
+		close(b.task.stop)
+		b.follow(b.task.told, nil, nil)
 	}
-	if r.Outcome == protocol.OutcomeOffline && b.isCancelled() {
-		r.Outcome = protocol.OutcomeRejected // cancelled before it met anybody
-	}
-	b.to.Done(r)
+	b.to.Done(b.result())
 }
 
-// await waits until every delivery has ended.
-func (b *broadcast) await() cluster.Result {
+// release ends the walk's own part of the fanout.
+func (b *broadcast) release() {
 	b.mu.Lock()
 	b.left--
 	done := b.left == 0
@@ -173,12 +173,41 @@ func (b *broadcast) await() cluster.Result {
 	if done {
 		b.close()
 	}
+}
+
+// result is the end of the broadcast: the best outcome if it came to anybody, else what
+// most connections ended with.
+func (b *broadcast) result() cluster.Result {
+	r := b.last
+	switch r.Outcome {
+	case protocol.OutcomeAcked, protocol.OutcomeSent, protocol.OutcomeAckTimeout:
+		return r
+	}
+	most := 0
+	for o, n := range r.Deliveries {
+		if n > most {
+			most, r.Outcome = n, protocol.Outcome(o)
+		}
+	}
+	if most == 0 && b.isCancelled() {
+		r.Outcome = protocol.OutcomeRejected // and nobody was there
+	}
+	return r
+}
+
+// follow lets the entry point know how far the broadcast is until one of the channels is
+// closed; nil ones are not waited for.
+func (b *broadcast) follow(until, or, or2 <-chan struct{}) {
 	tick := time.NewTicker(progressInterval)
 	defer tick.Stop()
 	for {
 		select {
-		case r := <-b.end:
-			return r
+		case <-until:
+			return
+		case <-or:
+			return
+		case <-or2:
+			return
 		case now := <-tick.C:
 			b.tell(now)
 		}
@@ -204,4 +233,7 @@ func (b *broadcast) Reached(s protocol.Stage, node string, at time.Time) { b.to.
 func (b *broadcast) Progress(cluster.Result) {}
 
 // Done implements [cluster.Tracker] for the last delivery.
-func (b *broadcast) Done(r cluster.Result) { b.end <- r }
+func (b *broadcast) Done(r cluster.Result) {
+	b.last = r
+	close(b.over)
+}

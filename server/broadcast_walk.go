@@ -31,12 +31,13 @@ func (b *broadcast) walkConns(session int32) {
 		conns = b.n.hub.open(shard, conns[:0])
 		for rest := conns; len(rest) > 0; {
 			chunk := rest[:min(len(rest), broadcastChunk)]
-			if o := b.over(); o != protocol.OutcomePending {
+			if o := b.stopped(); o != protocol.OutcomePending {
 				b.leaveOut(countBound(chunk), o)
 			} else {
 				b.cast(chunk, session)
 			}
 			rest = rest[len(chunk):]
+			b.tell(time.Now())
 			runtime.Gosched() // single pushes are not to wait for a whole round
 		}
 		clear(conns)
@@ -63,15 +64,11 @@ func (b *broadcast) walkUsers(session int32) {
 	}
 }
 
-// over tells with what the connections end that the broadcast had not come to;
+// stopped tells with what the connections end that the broadcast had not come to;
 // [protocol.OutcomePending] while it goes on.
-func (b *broadcast) over() protocol.Outcome {
-	select {
-	case <-b.cancelled:
+func (b *broadcast) stopped() protocol.Outcome {
+	if b.isCancelled() || b.n.quitting() {
 		return protocol.OutcomeRejected
-	case <-b.n.quit:
-		return protocol.OutcomeRejected
-	default:
 	}
 	if cluster.GivenUp(b.p.Condition) {
 		return protocol.OutcomeFailed
@@ -83,7 +80,7 @@ func (b *broadcast) over() protocol.Outcome {
 // the broadcast is over, and the rest ends with o.
 func (b *broadcast) permits() (n int, o protocol.Outcome) {
 	for {
-		if o = b.over(); o != protocol.OutcomePending {
+		if o = b.stopped(); o != protocol.OutcomePending {
 			return 0, o
 		}
 		now := time.Now()
@@ -95,6 +92,16 @@ func (b *broadcast) permits() (n int, o protocol.Outcome) {
 			return min(n, broadcastChunk), o
 		}
 		b.pause(min(b.pace.wait(), progressInterval))
+	}
+}
+
+// quitting tells whether the node stops.
+func (n *Node) quitting() bool {
+	select {
+	case <-n.quit:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -31,6 +31,7 @@ type task struct {
 	cancel func()
 	away   bool          // the store failed, and the log says so
 	full   chan struct{} // wakes the steering when a batch is full
+	asked  chan struct{} // closed when the store has told how to begin, or did not
 	stop   chan struct{} // closed when the last delivery has ended
 	told   chan struct{} // closed when the end was told to the store, or could not be
 
@@ -45,13 +46,13 @@ type task struct {
 // that was cancelled before does not begin.
 func (b *broadcast) steer() {
 	t := &task{
-		n: b.n, id: b.p.Task, cancel: b.cancel, rate: store.DefaultTaskRate,
-		full: make(chan struct{}, 1), stop: make(chan struct{}), told: make(chan struct{}),
+		n: b.n, id: b.p.Task, cancel: b.cancel, rate: store.DefaultTaskRate, full: make(chan struct{}, 1),
+		asked: make(chan struct{}), stop: make(chan struct{}), told: make(chan struct{}),
 	}
-	t.count()
 	b.task = t
-	b.pace = newBucket(t.pace(b.p.Rate), time.Now())
 	b.n.tasks.Go(t.run)
+	b.follow(t.asked, b.cancelled, b.n.quit)
+	b.pace = newBucket(t.pace(b.p.Rate), time.Now())
 }
 
 // pace is the rate in connections per second: that of the task, or that of the push if
@@ -65,7 +66,8 @@ func (t *task) pace(limit int) int {
 	return t.rate
 }
 
-// reached notes that a message has left for a user's connection.
+// reached notes that a message has left for a user's connection. A user with several is
+// counted for each and mostly, but not surely, listed once.
 func (t *task) reached(user string) {
 	t.mu.Lock()
 	t.sent++
@@ -86,15 +88,10 @@ func (t *task) reached(user string) {
 	}
 }
 
-// finish tells the store the rest. It returns when that is done or was tried; what the
-// store did not take is tried again behind the caller.
-func (t *task) finish() {
-	close(t.stop)
-	<-t.told
-}
-
 // run talks to the store until all that happened is told.
 func (t *task) run() {
+	t.count()
+	close(t.asked)
 	tick := time.NewTicker(taskInterval)
 	defer tick.Stop()
 	for {
@@ -118,10 +115,12 @@ func (t *task) end(tick <-chan time.Time) {
 	for tries := 0; !done && tries < taskPatience; tries++ {
 		select {
 		case <-tick:
-			done = t.rest()
 		case <-t.n.quit:
-			tries = taskPatience
 		}
+		if t.n.quitting() { // one that was ready with the tick is not to be overlooked
+			break
+		}
+		done = t.rest()
 	}
 	t.mu.Lock()
 	sent, users := t.sent, len(t.users)+t.dropped
