@@ -46,6 +46,11 @@ func trusted(a netip.Addr, allow []netip.Prefix) bool {
 
 // awaitProof closes the connection of a stranger who does not say who it is.
 func (w *gateway) awaitProof() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.reason != protocol.CloseUnknown {
+		return
+	}
 	w.proof = time.AfterFunc(strangerTime, func() {
 		if w.stranger.Load() {
 			w.turnAway(protocol.CloseHandshakeTimeout)

@@ -21,16 +21,16 @@ type gateway struct {
 	peer  *linkPeer     // nil: a back end
 
 	stranger atomic.Bool // it may say nothing but who it is; changed under the lock of gateways
-	proof    *time.Timer // for a stranger
 
 	head [protocol.HeaderSize]byte // of the frame that is being read
 	skip int                       // bytes still to come of a frame that is not wanted
 
 	mu       sync.Mutex // keeps replies whole
 	reason   protocol.CloseReason
-	buffered int64  // bytes of a frame that is not complete, as counted in gateways.bytes
-	corked   bool   // requests are being read: replies wait for each other
-	out      []byte // those that wait; at most what one read can ask for
+	proof    *time.Timer // for a stranger
+	buffered int64       // bytes of a frame that is not complete, as counted in gateways.bytes
+	corked   bool        // requests are being read: replies wait for each other
+	out      []byte      // those that wait; at most what one read can ask for
 }
 
 // receive implements receiver. Back ends send many pushes at once: the replies to
@@ -160,13 +160,13 @@ func (w *gateway) end(reason protocol.CloseReason, farewell bool) {
 	if first {
 		w.reason = reason
 		w.node.gateways.bytes.Add(-w.buffered)
+		if w.proof != nil {
+			w.proof.Stop()
+		}
 	}
 	w.mu.Unlock()
 	if !first {
 		return
-	}
-	if w.proof != nil {
-		w.proof.Stop()
 	}
 	w.node.gateways.leave(w)
 	w.shut(farewell)

@@ -210,7 +210,11 @@ func (r *Router) patience(p *Push) time.Duration {
 }
 
 // silent ends a leg whose node said nothing.
-func (l *leg) silent() { l.Done(Result{Node: l.to.id, Outcome: protocol.OutcomeNodeLost}) }
+func (l *leg) silent() {
+	if !l.ended.Swap(true) {
+		l.over(Result{Node: l.to.id, Outcome: protocol.OutcomeNodeLost})
+	}
+}
 
 // Reached implements [Tracker].
 func (l *leg) Reached(s protocol.Stage, node string, at time.Time) { l.target.t.Reached(s, node, at) }
@@ -226,6 +230,11 @@ func (l *leg) Done(res Result) {
 	if l.timer != nil {
 		l.timer.Stop()
 	}
+	l.over(res)
+}
+
+// over takes the result of the leg: the push ends with it, or there is a second attempt.
+func (l *leg) over(res Result) {
 	res.User = ""
 	if res.Outcome == protocol.OutcomePending {
 		res.Outcome = protocol.OutcomeFailed
