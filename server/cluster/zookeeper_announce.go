@@ -18,10 +18,11 @@ type zkAnnouncer struct {
 	signal chan struct{} // holds one
 
 	mu      sync.Mutex
-	self    *Peer  // what is to be announced; nil: nothing
-	claim   claim  // of self
-	joined  bool   // self was announced once
-	version uint64 // of self
+	self    *Peer     // what is to be announced; nil: nothing
+	claim   claim     // of self
+	joined  bool      // self was announced once
+	waiting time.Time // since when another node's claim is in the way of joining
+	version uint64    // of self
 	calls   []*announceCall
 	touches map[string]bool // our paths that something happened to
 	last    error           // of the last attempt; nil: it went well
@@ -31,7 +32,6 @@ type zkAnnouncer struct {
 	nodes    [1 + numServices]*zkNode // the claim, then the services, in the order they are written
 	sessions map[int64]bool           // all that this process had
 	link     zkLink
-	waiting  time.Time // since when another node's claim is in the way of joining
 }
 
 // announceCall waits until a version of self is announced.
@@ -79,12 +79,13 @@ func (a *zkAnnouncer) error() error {
 }
 
 func (a *zkAnnouncer) join(ctx context.Context, self Peer) error {
+	self = complete(self)
 	if _, err := encodePeer(self); err != nil {
 		return fmt.Errorf("join the cluster as %s: %w", self.ID, err)
 	}
-	err := a.await(ctx, func() { a.self, a.claim, a.joined = &self, newClaim(self), false })
+	err := a.await(ctx, func() { a.self, a.claim, a.joined, a.waiting = &self, newClaim(self), false, time.Time{} })
 	if err == nil {
-		err = a.seen(ctx, self)
+		err = a.seen(ctx)
 	}
 	if err == nil {
 		return nil
@@ -106,12 +107,16 @@ func (a *zkAnnouncer) obstacle() error {
 	return a.last
 }
 
-// seen waits until this process sees the node itself.
-func (a *zkAnnouncer) seen(ctx context.Context, self Peer) error {
+// seen waits until this process sees the node itself as it is announced.
+func (a *zkAnnouncer) seen(ctx context.Context) error {
 	changed := make(chan struct{}, 1)
 	stop := a.z.notifier.watch(func() { poke(changed) })
 	defer stop()
-	for !a.z.view.has(self) {
+	for {
+		self := a.current()
+		if self == nil || a.z.view.shows(*self) { // nil: it left meanwhile
+			return nil
+		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
@@ -120,10 +125,16 @@ func (a *zkAnnouncer) seen(ctx context.Context, self Peer) error {
 			return errClosed
 		}
 	}
-	return nil
+}
+
+func (a *zkAnnouncer) current() *Peer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.self
 }
 
 func (a *zkAnnouncer) update(self Peer) {
+	self = complete(self)
 	if _, err := encodePeer(self); err != nil {
 		a.z.log.Error("what this node says of itself cannot be announced", "error", err)
 		return
@@ -195,7 +206,7 @@ func (a *zkAnnouncer) run() {
 		}
 		if err == nil {
 			retry.reset()
-		} else if !disconnected(err) {
+		} else {
 			again = time.After(min(retry.next(), a.patience(err)))
 		}
 		a.report(version, err)
@@ -215,6 +226,8 @@ func (a *zkAnnouncer) refuse() {
 // patience is how long to wait at most before another attempt, so that a dead node's
 // id is not waited for longer than it can last.
 func (a *zkAnnouncer) patience(err error) time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if !errors.Is(err, ErrTaken) || a.waiting.IsZero() {
 		return time.Hour
 	}
@@ -307,6 +320,9 @@ func (a *zkAnnouncer) write(n *zkNode, link zkLink, isClaim bool, mine claim, fi
 		} else {
 			err = a.create(n, link)
 		}
+		if errors.Is(err, ErrTaken) {
+			return err
+		}
 		if err != nil {
 			return fmt.Errorf("announce this node at %s: %w", n.path, err)
 		}
@@ -366,8 +382,8 @@ func (a *zkAnnouncer) report(version uint64, err error) {
 	if errors.Is(err, zk.ErrNoAuth) {
 		err = a.z.refused(err)
 	}
-	fatal := a.fatal(err)
 	a.mu.Lock()
+	fatal := a.fatal(err)
 	a.last = err
 	if err == nil && version == a.version {
 		a.joined = a.self != nil

@@ -8,6 +8,18 @@ import (
 	"time"
 )
 
+// complete fills in what a node left open.
+func complete(self Peer) Peer {
+	self.Weight = max(self.Weight, 1)
+	if self.Link <= 0 {
+		self.Link = LinkVersion
+	}
+	if self.State != Draining {
+		self.State = Serving
+	}
+	return self
+}
+
 // encodePeer makes the data of the services; nil for one that is not offered.
 func encodePeer(self Peer) (data [numServices][]byte, err error) {
 	if self.ID == "" {
@@ -22,7 +34,7 @@ func encodePeer(self Peer) (data [numServices][]byte, err error) {
 	}
 	data[gatewayService] = gateway.encode()
 	if self.Device != "" {
-		device, err := newZnode(self.Device, map[string]any{attrID: self.ID, attrMPushWeight: max(self.Weight, 1)})
+		device, err := newZnode(self.Device, map[string]any{attrID: self.ID, attrMPushWeight: self.Weight})
 		if err != nil {
 			return data, fmt.Errorf("node.advertise.device: %w", err)
 		}
@@ -48,10 +60,7 @@ func encodePeer(self Peer) (data [numServices][]byte, err error) {
 // gatewayAttrs are the facts that MPush has no place for. Those that are not known are
 // left out.
 func gatewayAttrs(self Peer) map[string]any {
-	attrs := map[string]any{attrID: self.ID, attrLink: LinkVersion, attrWeight: max(self.Weight, 1)}
-	if self.Link > 0 {
-		attrs[attrLink] = self.Link
-	}
+	attrs := map[string]any{attrID: self.ID, attrLink: self.Link, attrWeight: self.Weight}
 	for name, text := range map[string]string{
 		attrOps: self.Ops, attrWS: self.WebSocket, attrState: string(self.State), attrVersion: self.Version, attrPublicIP: self.PublicIP,
 	} {

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -34,8 +35,9 @@ type entry struct {
 	since   time.Time
 }
 
-// mergePeers puts the entries of nodes together; see [ZooKeeper.Peers].
-func mergePeers(entries []entry) []Peer {
+// mergePeers puts the entries of nodes together; see [ZooKeeper.Peers]. hidden says
+// which nodes were left out, one text for each.
+func mergePeers(entries []entry) (peers []Peer, hidden []string) {
 	m := peerMerge{byID: make(map[string][numServices][]entry), bySession: make(map[int64][numServices][]entry)}
 	slices.SortFunc(entries, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(b.created, a.created), strings.Compare(a.name, b.name))
@@ -184,15 +186,19 @@ func onHost(entries []entry, host string) (there []entry) {
 // result lists the peers by id. Only one process can listen on an address, so of two
 // with the same gateway the newer stands, and a device entry by itself gives way to a
 // node that has its address.
-func (m *peerMerge) result() []Peer {
+func (m *peerMerge) result() (peers []Peer, hidden []string) {
 	slices.SortFunc(m.found, func(a, b found) int { return cmp.Compare(b.created, a.created) })
-	gateways, devices, ids := make(map[string]bool), make(map[string]bool), make(map[string]bool)
-	peers := make([]Peer, 0, len(m.found))
+	gateways, devices, ids := make(map[string]string), make(map[string]bool), make(map[string]bool)
 	for _, f := range m.found {
-		if f.Gateway != "" && !gateways[f.Gateway] && !ids[f.ID] {
-			gateways[f.Gateway], devices[f.Device], ids[f.ID] = true, true, true
-			peers = append(peers, f.Peer)
+		if f.Gateway == "" {
+			continue
 		}
+		if by := gateways[f.Gateway]; by != "" || ids[f.ID] {
+			hidden = append(hidden, fmt.Sprintf("%s at %s gives way to %s", f.ID, f.Gateway, cmp.Or(by, f.ID)))
+			continue
+		}
+		gateways[f.Gateway], devices[f.Device], ids[f.ID] = f.ID, true, true
+		peers = append(peers, f.Peer)
 	}
 	for _, f := range m.found {
 		if f.Gateway == "" && !devices[f.Device] && !ids[f.ID] {
@@ -201,5 +207,5 @@ func (m *peerMerge) result() []Peer {
 		}
 	}
 	slices.SortFunc(peers, func(a, b Peer) int { return strings.Compare(a.ID, b.ID) })
-	return peers
+	return peers, hidden
 }

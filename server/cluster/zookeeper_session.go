@@ -134,6 +134,9 @@ func (s *zkSession) prepare() error {
 		}
 		s.authorized = true
 	}
+	if _, err := s.z.conn.Sync(s.z.paths.root()); err != nil { // never go back in time
+		return err
+	}
 	return s.z.makeParents()
 }
 
@@ -217,10 +220,9 @@ func (z *ZooKeeper) refused(reason error) error {
 	return &refusedError{z.paths.root(), reason}
 }
 
-// disconnected reports whether a request failed because there was no connection, and
-// so should be made again when there is one.
+// disconnected reports whether a request failed because the connection was lost.
 func disconnected(err error) bool {
-	for _, e := range []error{zk.ErrConnectionClosed, zk.ErrNoServer, zk.ErrSessionExpired, zk.ErrSessionMoved, zk.ErrClosing} {
+	for _, e := range []error{zk.ErrConnectionClosed, zk.ErrNoServer, zk.ErrSessionExpired, zk.ErrClosing} {
 		if errors.Is(err, e) {
 			return true
 		}

@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fanfare-push/fanfare/exporter"
-	"github.com/fanfare-push/fanfare/server/servertest/backing"
 )
 
 const testSession = 2 * time.Second
@@ -142,28 +141,4 @@ func within(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("did not happen: %s", what)
 		}
 	}
-}
-
-func TestZooKeeperJoinAndLeave(t *testing.T) {
-	server := backing.StartZooKeeper(t)
-	a, b := openZK(t, "mpush", server.Addr), openZK(t, "mpush", server.Addr)
-	one, two := testPeer("node-1", 0), testPeer("node-2", 1)
-	a.join(t, one)
-	if got, ok := a.find("node-1"); !ok || !samePeer(got, one) {
-		t.Errorf("after joining it sees itself as %+v, want %+v", got, one)
-	}
-	within(t, "the other sees it", func() bool { return b.has("node-1") })
-	b.join(t, two)
-	within(t, "both see both", func() bool { return a.has("node-1", "node-2") && b.has("node-1", "node-2") })
-	if got, _ := a.find("node-2"); !samePeer(got, two) {
-		t.Errorf("got %+v, want %+v", got, two)
-	}
-	if err := a.Leave(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	within(t, "it is gone", func() bool { return b.has("node-2") && a.has("node-2") })
-	if err := b.Close(); err != nil {
-		t.Fatal(err)
-	}
-	within(t, "closing leaves, too", func() bool { return a.has() })
 }

@@ -28,6 +28,7 @@ type zkView struct {
 
 	folders    [numServices]*zkFolder
 	generation uint64 // of the connection that everything was last read over
+	hidden     []string
 
 	mu      sync.Mutex
 	touches map[string]zk.EventType // by path, since the goroutine looked; bounded by the number of watches
@@ -220,10 +221,11 @@ func (v *zkView) read(name string, e *zkEntry, link zkLink) error {
 	if err != nil && disconnected(err) {
 		return fmt.Errorf("read %s: %w", e.path, err)
 	}
-	e.stale, e.readable = false, false
+	e.readable = false
 	if errors.Is(err, zk.ErrNoNode) {
-		return nil // its folder's watch tells the rest
+		return nil // still stale: its folder's watch tells whether it went or was made again
 	}
+	e.stale = false
 	if err == nil {
 		e.name, e.owner, e.created, e.since = name, stat.EphemeralOwner, stat.Czxid, time.UnixMilli(stat.Ctime).UTC()
 		e.znode, err = parseZnode(data)
@@ -267,7 +269,8 @@ func (v *zkView) publish() {
 			}
 		}
 	}
-	list := mergePeers(entries)
+	list, hidden := mergePeers(entries)
+	v.warn(hidden)
 	v.mu.Lock()
 	changed := v.err != nil || !v.known || !slices.EqualFunc(v.list, list, samePeer)
 	v.list, v.known, v.err = list, true, nil
@@ -276,6 +279,17 @@ func (v *zkView) publish() {
 	if changed {
 		v.z.notifier.notify()
 	}
+}
+
+// warn names nodes that are left out because another announces the same address, once.
+func (v *zkView) warn(hidden []string) {
+	slices.Sort(hidden)
+	for _, h := range hidden {
+		if !slices.Contains(v.hidden, h) {
+			v.z.log.Warn("two nodes announce the same gateway or id; the newer one stands", "node", h)
+		}
+	}
+	v.hidden = hidden
 }
 
 // fail keeps the list as it is and says why.
@@ -306,7 +320,11 @@ func samePeer(a, b Peer) bool {
 	return sameTime && a == b
 }
 
-func (v *zkView) has(self Peer) bool {
+// shows reports whether the node is seen with all that it offers.
+func (v *zkView) shows(self Peer) bool {
 	peers, _ := v.peers()
-	return slices.ContainsFunc(peers, func(p Peer) bool { return p.ID == self.ID && p.Gateway == self.Gateway })
+	return slices.ContainsFunc(peers, func(p Peer) bool {
+		return p.ID == self.ID && p.Gateway == self.Gateway && p.State == self.State &&
+			(p.Device == "") == (self.Device == "") && (p.WebSocket == "") == (self.WebSocket == "")
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -81,7 +82,8 @@ type zkSocket struct {
 	net.Conn
 	wire    *zkWire
 	address string
-	greeted bool // read by the one goroutine that reads
+	begun   bool // the first request was written
+	greeted bool // the first answer was read
 	head    [4]byte
 	have    int
 }
@@ -110,8 +112,19 @@ func (s *zkSocket) greeting(p []byte) error {
 	return nil
 }
 
-// Write implements net.Conn.
+// lastSeen is where the first request says which change the client saw last: after
+// its length and the version of the protocol.
+const lastSeen = 8
+
+// Write implements net.Conn. In the first request it takes back which change was seen
+// last: a server that lost its data would never let this process in again. A server
+// that is behind is made to catch up instead; see zkSession.prepare.
 func (s *zkSocket) Write(p []byte) (int, error) {
+	if !s.begun && len(p) >= lastSeen+8 {
+		s.begun = true
+		p = slices.Clone(p)
+		clear(p[lastSeen : lastSeen+8])
+	}
 	n, err := s.Conn.Write(p)
 	if err != nil && !errors.Is(err, net.ErrClosed) {
 		s.wire.failed(fmt.Errorf("write to %s: %w", s.address, err))

@@ -91,6 +91,14 @@ func (z *ZooKeeper) Restart() {
 	z.ready()
 }
 
+// Wipe removes the data of a server that does not run.
+func (z *ZooKeeper) Wipe() {
+	z.t.Helper()
+	if err := os.RemoveAll(filepath.Join(z.dir, "version-2")); err != nil {
+		z.t.Fatal(err)
+	}
+}
+
 // Leader reports whether this server leads its ensemble.
 func (z *ZooKeeper) Leader() bool {
 	answer, err := z.Ask("srvr")
