@@ -182,3 +182,34 @@ func TestEmbeddedKicksAreBounded(t *testing.T) {
 		t.Errorf("%d listeners remain", len(s.ears))
 	}
 }
+
+// TestCutFromRedis has a network that swallows everything, with connections that
+// stay open, then one that refuses connections.
+func TestCutFromRedis(t *testing.T) {
+	t.Parallel()
+	server := backing.StartRedis(t)
+	network := backing.StartProxy(t, server.Addr)
+	c := newClock()
+	metrics := exporter.New(prometheus.NewRegistry())
+	s := openRedis(t, RedisOptions{Addresses: []string{network.Addr}, Timeout: 200 * time.Millisecond, Metrics: metrics, Now: c.Now})
+	other := openRedis(t, RedisOptions{Addresses: []string{server.Addr}, Now: c.Now})
+	e := listen(t, s, here)
+	mustPut(t, s, "u", testRoute(c, "c1"))
+	for _, fail := range []func(){network.Cut, network.Break} {
+		fail()
+		for name, call := range calls(s, c) {
+			if err := bounded(t, call); Explain(err) == "" {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		eventually(t, "the node knows that it is deaf", func() bool { return testutil.ToFloat64(metrics.KicksListening) == 0 })
+		network.Heal()
+		e.awaitJoined(t)
+		eventually(t, "the store works again", func() bool { return s.Ping(t.Context()) == nil })
+		mustKick(t, other, Kick{User: "u", Address: here})
+		e.next(t)
+		if _, err := s.Routes(t.Context(), "u"); err != nil {
+			t.Error(err)
+		}
+	}
+}
