@@ -6,8 +6,7 @@
 -- Returns whether that was so (0 or 1) and why the announcement failed (nil if it did
 -- not). The announcement is made when the user has no online route any more.
 
-local members = {'host', 'deviceId', 'osName', 'clientVersion'}
-local ours = {'node', 'osVersion'}
+local members = {'host', 'deviceId', 'osName', 'clientVersion', 'node', 'osVersion'}
 
 local function decode(text)
   local ok, route = pcall(cjson.decode, text)
@@ -31,9 +30,6 @@ end
 local function offline(route, since)
   local text = '{"port":' .. string.format('%.0f', tonumber(route.port) or 0)
   for _, name in ipairs(members) do
-    text = text .. member(route, name)
-  end
-  for _, name in ipairs(ours) do
     text = text .. member(route, name)
   end
   return text .. ',"since":' .. since .. member(route, 'list') .. '}'

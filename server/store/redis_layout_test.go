@@ -267,3 +267,23 @@ func TestLeaseEnds(t *testing.T) {
 		}
 	}
 }
+
+// TestSweepAfterACrash starts from what a node leaves that is killed: its list and its
+// routes, beside a Java node's user on a list of the same address.
+func TestSweepAfterACrash(t *testing.T) {
+	server := backing.StartRedis(t)
+	c := newClock()
+	s := openRedis(t, RedisOptions{Addresses: []string{server.Addr}, Now: c.Now})
+	published := overhear(t, server)
+	server.Do("HSET", "mp:ur:java", "1", `{"port":3999,"host":"127.0.0.9","deviceId":"d","osName":"ios","clientVersion":"2.0","connId":"abcd1234"}`)
+	server.Do("ZADD", "mp:oul:10.0.0.2", "0", "java", "0", "ghost", "0", "crashed", "0", "elsewhere")
+	mustRestore(t, s, UserRoute{"crashed", on(c, "10.0.0.2", "c1")}, UserRoute{"elsewhere", on(c, "10.0.0.3", "c2")})
+	report := mustSweep(t, s, 0, "10.0.0.2", func(_ string, r Route) bool { return r.Address == "10.0.0.2:3001" })
+	if want := (SweepReport{Routes: 3, Stale: 1, Unlisted: 2}); report != want {
+		t.Errorf("%+v, want %+v", report, want)
+	}
+	if got := fmt.Sprint(server.Do("ZRANGE", "mp:oul:10.0.0.2", "0", "-1")); got != "[java]" {
+		t.Errorf("still listed: %s", got)
+	}
+	published("/mpush/offline/ crashed")
+}
