@@ -35,6 +35,8 @@ var errJava = errors.New("a Java node cannot be given this push")
 func (t *javaTalk) fits(p *Push, user string, broadcast bool) error {
 	filtered := len(p.Tags) > 0 || p.Condition != nil
 	switch {
+	case len(p.Content) == 0:
+		return fmt.Errorf("%w: no content", errJava) // devices in Java reconnect on it
 	case !broadcast && user == "":
 		return fmt.Errorf("%w: no user", errJava) // that would be a broadcast
 	case !broadcast && filtered:
@@ -82,7 +84,7 @@ func javaPush(p *Push, user string, class protocol.ClientType, timeout time.Dura
 	if user != "" {
 		return m
 	}
-	m.ClientType, m.TaskID = 0, p.Task
+	m.ClientType, m.Timeout, m.TaskID = 0, 0, p.Task
 	if p.Condition != nil {
 		m.Condition = p.Condition.String()
 	}
