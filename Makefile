@@ -15,7 +15,10 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Debian packages that the tests need beside Go, and a file that shows each is there.
 TEST_PACKAGES := chromium:/usr/bin/chromium fonts-noto-cjk:/usr/share/fonts/opentype/noto ca-certificates:/etc/ssl/certs/ca-certificates.crt gcc:/usr/bin/gcc libc6-dev:/usr/include/stdlib.h
 
-.PHONY: help build run test test-unit test-deps vet gofmt lint fuzz bench cross reference clean
+# Debian packages that "make test-compose" needs to make and run stand-ins for images, and the programs they bring.
+COMPOSE_PACKAGES := docker.io:dockerd docker.io:docker docker-compose:docker-compose debootstrap:debootstrap iproute2:ip iptables:iptables
+
+.PHONY: help build run test test-unit test-deps test-compose test-compose-deps docker-image vet gofmt lint fuzz bench cross reference clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -30,6 +33,7 @@ run: build ## Build and start everything in one process, on loopback.
 test: test-deps vet gofmt ## Install what the tests need and run all of them, with the race detector.
 	$(GO) test -race -count=1 -timeout 15m ./...
 	@if [ -n "$${FANFARE_TEST_WITHOUT:-}" ]; then echo "left out, as FANFARE_TEST_WITHOUT says: $$FANFARE_TEST_WITHOUT"; else echo "nothing was left out"; fi
+	@echo "separate: the test of docker-compose.yml in containers, make test-compose"
 
 test-unit: vet gofmt ## Run the tests without installing anything.
 	$(GO) test -race -count=1 -timeout 15m ./...
@@ -47,6 +51,27 @@ test-deps:
 	echo "installing $${missing[*]}"; \
 	{ apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$${missing[@]}"; } >/dev/null \
 		|| { echo "make test: apt-get could not install $${missing[*]}" >&2; exit 1; }
+
+# FANFARE_IMAGES=real uses the Docker daemon that runs and the real images.
+test-compose: test-compose-deps ## Start docker-compose.yml with stand-ins for its images and test the cluster.
+	$(GO) build -o bin/stand-ins ./e2e/images
+	FANFARE_TEST_COMPOSE=1 $(GO) test -count=1 -v -run TestCluster -timeout 25m -exec '$(CURDIR)/bin/stand-ins -C $(CURDIR)' ./e2e/compose
+
+test-compose-deps:
+	@[ "$${FANFARE_IMAGES:-stand-in}" = stand-in ] || exit 0; \
+	missing=(); \
+	for entry in $(COMPOSE_PACKAGES); do command -v "$${entry#*:}" >/dev/null || missing+=("$${entry%%:*}"); done; \
+	[ -n "$$(ls /sys/fs/cgroup)" ] || command -v cgroupfs-mount >/dev/null || missing+=(cgroupfs-mount); \
+	[ $${#missing[@]} -eq 0 ] && exit 0; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "make test-compose: missing $${missing[*]}: install them (Debian: apt-get install $${missing[*]}), or set FANFARE_IMAGES=real" >&2; exit 1; \
+	fi; \
+	echo "installing $${missing[*]}"; \
+	{ apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$${missing[@]}"; } >/dev/null \
+		|| { echo "make test-compose: apt-get could not install $${missing[*]}" >&2; exit 1; }
+
+docker-image: ## Build the container image fanfare:VERSION, also tagged dev.
+	docker build --build-arg VERSION='$(VERSION)' --build-arg REVISION='$(REVISION)' -t 'fanfare:$(VERSION)' -t fanfare:dev .
 
 vet:
 	$(GO) vet ./...

@@ -206,3 +206,36 @@ func TestInitSecretsWithoutAnOutput(t *testing.T) {
 		t.Error("a failing output went unnoticed")
 	}
 }
+
+// TestClusterConfigs checks the configurations of docker-compose.yml with secrets as
+// they are made there.
+func TestClusterConfigs(t *testing.T) {
+	dir := t.TempDir()
+	if r := run(t, "", nil, "init-secrets", dir); r.code != exitOK {
+		t.Fatalf("%+v", r)
+	}
+	keys := map[string]string{
+		privateKeyName: "security.private_key_file", gatewaySecretName: "security.gateway_secret_file",
+		apiTokensName: "api.tokens_file", redisPasswordName: "store.redis.password_file",
+	}
+	for role, names := range map[string][]string{
+		"node":  {privateKeyName, gatewaySecretName, redisPasswordName},
+		"alloc": {apiTokensName, gatewaySecretName, redisPasswordName},
+	} {
+		file := "../../configs/fanfare/cluster/" + role + ".yaml"
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		args := []string{"check-config", "--for", role, "--config", file}
+		for _, name := range names {
+			if !strings.Contains(string(text), "/secrets/"+name+"\n") {
+				t.Errorf("%s does not look for %s where it is made", file, name)
+			}
+			args = append(args, "--set", keys[name]+"="+filepath.Join(dir, name))
+		}
+		if r := run(t, "", nil, args...); r != (result{0, "the configuration is good\n", ""}) {
+			t.Errorf("%s: %+v", file, r)
+		}
+	}
+}

@@ -44,9 +44,8 @@ func startStack(t *testing.T) *stack {
 		s.wantNothingLeft(t)
 	})
 	start := time.Now()
-	s.compose(t, "build")
-	t.Logf("built after %.0f s", time.Since(start).Seconds())
 	s.compose(t, "up", "--detach", "--build")
+	t.Logf("built and started after %.0f s", time.Since(start).Seconds())
 	s.waitHealthy(t)
 	t.Logf("all healthy after %.0f s", time.Since(start).Seconds())
 	return s
@@ -116,7 +115,8 @@ type container struct {
 		ExitCode int
 		Health   *struct{ Status string }
 	}
-	Config struct{ Labels map[string]string }
+	Config       struct{ Labels map[string]string }
+	RestartCount int
 }
 
 // containers asks Docker for all of them, by service.
@@ -150,6 +150,9 @@ func (s *stack) waitHealthy(t *testing.T) {
 	eventually(t, 3*time.Minute, "every service is healthy", func() error {
 		services := s.containers(t)
 		for _, name := range slices.Sorted(maps.Keys(wanted)) {
+			if n := services[name].RestartCount; n > 3 {
+				t.Fatalf("%s was started again %d times", name, n)
+			}
 			if err := services[name].well(wanted[name].HealthCheck == nil); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,6 +43,9 @@ func startDaemon(ctx context.Context, cache string) (d *daemon, err error) {
 	if os.Getuid() != 0 {
 		return nil, errors.New("starting a Docker daemon takes root; FANFARE_IMAGES=real uses the one that runs, and real images")
 	}
+	if err := mountCgroups(ctx); err != nil {
+		return nil, err
+	}
 	d = &daemon{log: filepath.Join(cache, "dockerd.log"), done: make(chan struct{})}
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return nil, err
@@ -61,16 +65,36 @@ func startDaemon(ctx context.Context, cache string) (d *daemon, err error) {
 	return d, nil
 }
 
-// needPrograms fails with one line that names all programs that are missing.
+// debian is the package of each program that is needed.
+var debian = map[string]string{
+	"dockerd": "docker.io", "docker": "docker.io", "docker-compose": "docker-compose", "debootstrap": "debootstrap",
+	"ip": "iproute2", "iptables": "iptables", "nsenter": "util-linux", "cgroupfs-mount": "cgroupfs-mount",
+}
+
+// needPrograms fails with one line that names the packages of all programs that are
+// missing.
 func needPrograms(names ...string) error {
-	missing := slices.DeleteFunc(names, func(name string) bool {
-		_, err := exec.LookPath(name)
-		return err == nil
-	})
-	if len(missing) > 0 {
-		return fmt.Errorf("missing: %s (Debian: apt-get install docker.io docker-compose debootstrap iproute2 iptables)", strings.Join(missing, ", "))
+	packages := map[string]bool{}
+	for _, name := range names {
+		if _, err := exec.LookPath(name); err != nil {
+			packages[debian[name]] = true
+		}
+	}
+	if len(packages) > 0 {
+		return fmt.Errorf("programs are missing; install them: apt-get install %s", strings.Join(slices.Sorted(maps.Keys(packages)), " "))
 	}
 	return nil
+}
+
+// mountCgroups mounts control groups where the system has not.
+func mountCgroups(ctx context.Context) error {
+	if groups, err := os.ReadDir("/sys/fs/cgroup"); err != nil || len(groups) > 0 {
+		return err
+	}
+	if err := needPrograms("cgroupfs-mount"); err != nil {
+		return fmt.Errorf("/sys/fs/cgroup is empty and containers need it: %w", err)
+	}
+	return command(ctx, nil, "cgroupfs-mount")
 }
 
 func lockFile(name string) (*os.File, error) {
