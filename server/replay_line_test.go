@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -164,6 +165,8 @@ func fieldsOf(p *protocol.Packet) string {
 		m = new(protocol.Error)
 	case protocol.CmdKick:
 		m = new(protocol.Kick)
+	case protocol.CmdHTTPProxy:
+		m = new(protocol.HTTPResponse)
 	default:
 		return shorten(p.Body)
 	}
@@ -175,6 +178,9 @@ func fieldsOf(p *protocol.Packet) string {
 		return fmt.Sprintf("%v %d %q", m.Command, m.Code, withoutTimes(m.Data))
 	case *protocol.Error:
 		return fmt.Sprintf("%v %d %q %q", m.Command, m.Code, m.Reason, withoutTimes(m.Data))
+	case *protocol.HTTPResponse:
+		lines := slices.Sorted(strings.Lines(m.Headers)) // Java's are in no order
+		return fmt.Sprintf("%d %q %q %s", m.Status, m.Reason, strings.Join(lines, ""), shorten(m.Body))
 	default:
 		k := m.(*protocol.Kick)
 		return fmt.Sprintf("%q %q", k.DeviceID, k.UserID)
