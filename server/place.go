@@ -27,6 +27,9 @@ func (n *Node) findPlace() place {
 	return p
 }
 
+// PublicIP names the node's online list in the store.
+func (n *Node) PublicIP() string { return n.place.PublicIP }
+
 // peer is what the node announces in its present state.
 func (n *Node) peer() cluster.Peer {
 	info := n.Info()

@@ -37,7 +37,7 @@ func (cmd *allocCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	return s.parts.run(p.ctx, func() { log.Info("allocator is up", "address", s.alloc.Addr().String()) })
+	return s.parts.run(s.ctx, func() { log.Info("allocator is up", "address", s.alloc.Addr().String()) })
 }
 
 // newAllocator makes the service of an allocator without a node.

@@ -57,6 +57,7 @@ var mayImport = map[string][]string{
 	"server/ledger":     {"protocol", "server/cluster", "exporter"},
 	"server/proxy":      {"protocol", "exporter"},
 	"server":            {"protocol", "server/cluster", "server/store", "server/ledger", "server/proxy", "client", "exporter"},
+	"server/admin":      {"protocol", "server/cluster", "server/store", "server/ledger", "exporter"},
 	"server/servertest": {"protocol", "server", "server/cluster", "server/store", "server/ledger", "client", "exporter"},
 	"alloc":             {"protocol", "server/cluster", "server/store", "server/ledger", "client", "exporter"},
 	"dingtalk":          {"protocol", "exporter"},

@@ -13,7 +13,7 @@ type nodeCmd struct{ configFlags }
 // Help is shown by --help.
 func (nodeCmd) Help() string {
 	return `Starts a push node: devices on 3000 (binary) and 8008 (WebSocket), MPush back ends on 3001 (loopback unless
-configured), metrics and health on 9310. It needs an RSA key of its own and says how to make one; MPush's published
+configured), the admin console on 3002 (loopback), metrics and health on 9310. It needs an RSA key of its own and says how to make one; MPush's published
 demo key is used only with --set security.demo_key=true.
 
 With store.kind redis and registry.kind zookeeper it is one of a cluster, which MPush's Java nodes and back ends can be
@@ -43,5 +43,5 @@ func (cmd *nodeCmd) Run(p *process) error {
 	if err := s.warnOfDemoKey(p.stderr); err != nil {
 		return s.giveUp(fmt.Errorf("printing a warning: %w", err))
 	}
-	return s.parts.run(p.ctx, func() { log.Info("node is up", "node", c.Node.ID) })
+	return s.parts.run(s.ctx, func() { log.Info("node is up", "node", c.Node.ID) })
 }

@@ -66,7 +66,7 @@ func (cmd *runCmd) Run(p *process) error {
 	if err := errors.Join(s.warnOfDemoKey(p.stderr), printToken(p.stderr, tokens, made)); err != nil {
 		return s.giveUp(fmt.Errorf("printing a warning: %w", err))
 	}
-	return s.parts.run(p.ctx, func() { s.printAddresses(p.stdout, len(tokens) > 0) })
+	return s.parts.run(s.ctx, func() { s.printAddresses(p.stdout, len(tokens) > 0) })
 }
 
 // apiTokens are the configured tokens, or one made up where the API would be open
@@ -110,6 +110,7 @@ func (s *service) printAddresses(w io.Writer, token bool) {
 	line("devices", info.Device, "MPush binary protocol")
 	line("web sockets", info.WebSocket, "MPush JSON protocol")
 	line("gateway", info.Gateway, "MPush back ends")
+	line("admin console", s.config.Node.Listen.Admin, "text, for operators (telnet)")
 	if s.alloc != nil {
 		line("allocator, API", url(s.alloc.Addr(), "/"), "")
 		line("console", url(s.alloc.Addr(), "/html"), "open it in a browser")

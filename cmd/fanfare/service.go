@@ -19,6 +19,7 @@ import (
 	"github.com/fanfare-push/fanfare/server"
 	"github.com/fanfare-push/fanfare/server/cluster"
 	"github.com/fanfare-push/fanfare/server/ledger"
+	"github.com/fanfare-push/fanfare/server/proxy"
 	"github.com/fanfare-push/fanfare/server/store"
 )
 
@@ -26,6 +27,7 @@ import (
 // it. Its parts share one registry of metrics and one ledger.
 type service struct {
 	ctx      context.Context // ends when the process is asked to end
+	shutdown func()          // asks it
 	config   *config.Config
 	log      *slog.Logger
 	parts    parts
@@ -36,6 +38,7 @@ type service struct {
 	mesh     *cluster.Mesh
 	router   *cluster.Router
 	ledger   *ledger.Ledger
+	proxy    *proxy.Proxy     // nil when turned off
 	node     *server.Node     // nil in an allocator's process
 	alloc    *alloc.Allocator // nil without one
 	ops      *exporter.Ops    // nil when turned off
@@ -45,7 +48,7 @@ type service struct {
 // node. After an error nothing is left open.
 func newService(ctx context.Context, c *config.Config, log *slog.Logger) (*service, error) {
 	s := newProcess(ctx, c, log)
-	for _, make := range []func() error{s.openStore, s.openRegistry, s.makeOps, s.makeNode, s.makeRouter, s.addRegistration} {
+	for _, make := range []func() error{s.openStore, s.openRegistry, s.makeOps, s.makeProxy, s.makeNode, s.makeRouter, s.addRegistration, s.addAdmin} {
 		if err := make(); err != nil {
 			return nil, s.giveUp(err)
 		}
@@ -58,7 +61,8 @@ func newProcess(ctx context.Context, c *config.Config, log *slog.Logger) *servic
 	if host, err := os.Hostname(); err == nil && c.Node.ID == "" {
 		c.Node.ID = host
 	}
-	s := &service{ctx: ctx, config: c, log: log, registry: exporter.NewRegistry(thisBuild())}
+	s := &service{config: c, log: log, registry: exporter.NewRegistry(thisBuild())}
+	s.ctx, s.shutdown = context.WithCancel(ctx)
 	s.parts = parts{log: log, patience: stopTime + c.Push.DrainTimeout.Std()}
 	s.metrics = exporter.New(s.registry)
 	s.ledger = ledger.New(ledger.Options{
@@ -77,7 +81,7 @@ func (s *service) makeNode() error {
 		return err
 	}
 	o.Ops = s.opsAddress()
-	o.Registry = s.nodes
+	o.Registry, o.Proxy = s.nodes, s.proxy
 	o.Version, o.Logger, o.Metrics, o.Store, o.Ledger = thisBuild().Version, s.log, s.metrics, s.store, s.ledger
 	if s.node, err = server.New(o); err != nil {
 		return err

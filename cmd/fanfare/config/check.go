@@ -40,6 +40,7 @@ func (l *loader) check(role Role) {
 	if role != RoleAlloc {
 		l.checkKey(role)
 		l.checkTLS()
+		l.checkProxy()
 	}
 	l.checkCluster(role)
 	l.checkSecrets()

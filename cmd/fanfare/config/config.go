@@ -18,6 +18,7 @@ type Config struct {
 	Security Security `key:"security"`
 	Limits   Limits   `key:"limits"`
 	Push     Push     `key:"push"`
+	Proxy    Proxy    `key:"proxy"`
 	Log      Log      `key:"log"`
 }
 
