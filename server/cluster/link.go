@@ -154,16 +154,18 @@ func (l *Link) Close() {
 	l.tasks.Wait()
 }
 
-func (l *Link) end() {
+func (l *Link) end() { l.endAll(l.giveUp(), exporter.ResultError) }
+
+// giveUp makes the link a lost one and returns the requests that the caller is to end.
+func (l *Link) giveUp() []*request {
+	l.cancel()
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if !l.over {
 		l.over = true
 		l.o.Metrics.Links(l.stateLocked()).Dec()
 	}
-	list := l.requests.clear()
-	l.mu.Unlock()
-	l.cancel()
-	l.endAll(list, exporter.ResultError)
+	return l.requests.clear()
 }
 
 func (l *Link) stateLocked() exporter.LinkState {

@@ -129,7 +129,8 @@ func (m *Mesh) removeMissing(seen map[meshKey]bool, ended *[]*Link) {
 		}
 		m.log.Warn("node is lost", "peer", key.id, "gateway", key.gateway)
 		m.lost[key] = &lostNode{l, m.o.Link.Now().Add(m.o.KeepLost)}
-		*ended = append(*ended, l)
+		list := l.giveUp() // at once, so that it is listed as lost from here on
+		m.closing.Go(func() { l.endAll(list, exporter.ResultError) })
 	}
 	for key, was := range m.lost {
 		if served[key.id] { // it is back elsewhere
@@ -235,6 +236,10 @@ func (m *Mesh) Find(address string) (Member, bool) {
 	}
 	return nil, false
 }
+
+// Err is why the registry cannot be reached, and the list of nodes may be out of date; nil
+// while it can.
+func (m *Mesh) Err() error { return m.o.Registry.Err() }
 
 // Close ends all links; pushes on their way end as node_lost. It waits until nothing of
 // the mesh runs, or until ctx ends. Further calls wait as well.
