@@ -12,8 +12,8 @@ import (
 
 // gateways are the connections of back ends and other nodes.
 type gateways struct {
-	router  *cluster.Router // finds users on other nodes; nil: there are none
-	bytes   atomic.Int64    // of pushes that were not answered, and of frames that are not complete
+	router  atomic.Pointer[cluster.Router] // finds users on other nodes; nil: there are none
+	bytes   atomic.Int64                   // of pushes that were not answered, and of frames that are not complete
 	refused seldom
 	full    seldom
 	links   links // of other nodes
@@ -35,8 +35,8 @@ const (
 )
 
 // UseRouter makes the gateway find users who are connected to other nodes. It is called
-// between New and Start; without it the gateway serves the users of this node.
-func (n *Node) UseRouter(r *cluster.Router) { n.gateways.router = r }
+// before Start; without it the gateway serves the users of this node.
+func (n *Node) UseRouter(r *cluster.Router) { n.gateways.router.Store(r) }
 
 // accept takes over a connection, if it may be and there is room.
 func (g *gateways) accept(n *Node, nc net.Conn) {

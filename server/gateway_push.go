@@ -133,7 +133,7 @@ func (b *backEnd) accept(push *cluster.Push) {
 		return
 	}
 	b.entry = entry
-	if router := n.gateways.router; router != nil && b.user != "" {
+	if router := n.gateways.router.Load(); router != nil && b.user != "" {
 		router.Push(push, b.user, b) // forwards, where MPush sends the back end away
 		return
 	}

@@ -55,7 +55,7 @@ type RouterOptions struct {
 // Where a user's devices are is read from the store, for up to 256 users at a time, with
 // three exceptions. A process that is the only member of its cluster asks nobody. A push
 // for named classes of devices is delivered here when a device of each of them is
-// bound here. And while the store cannot be read, which is the case from a failed call
+// bound here, and the routes are read only if it turns out to have left. And while the store cannot be read, which is the case from a failed call
 // until it answers again, a push goes to the devices of this process's node if it has any
 // of the user; pushes for others are tried and end as failed, within Timeout.
 //
@@ -115,8 +115,12 @@ func (r *Router) Push(p *Push, user string, t Tracker) {
 }
 
 func (r *Router) push(g *target) {
-	if r.staysHere(g.p, g.user) {
+	switch {
+	case r.directory.alone():
 		g.deliverHere()
+		return
+	case r.staysHere(g.p, g.user):
+		g.tryHere()
 		return
 	}
 	if err := r.find(g.p, g.user, g); err != nil {
@@ -124,14 +128,12 @@ func (r *Router) push(g *target) {
 	}
 }
 
-// staysHere reports whether a push is delivered by the node of this process without a
-// look at the store; see [Router].
+// staysHere reports whether a push goes to the node of this process without a look at
+// the store, though there are others; see [Router].
 func (r *Router) staysHere(p *Push, user string) bool {
 	switch {
 	case r.local.member == nil:
 		return false
-	case r.directory.alone():
-		return true
 	case len(p.ClientTypes) > 0 && r.holds(user, p.ClientTypes...):
 		return true
 	}

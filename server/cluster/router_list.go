@@ -57,9 +57,15 @@ func (r *Router) PushAll(p *Push, users []string, t Tracker) {
 func (r *Router) walk(p *Push, users []string, t Tracker) {
 	lastRead := r.options.Now()
 	for chunk := range slices.Chunk(users, lookupBatch) {
-		b := batch{r: r, p: p, t: t}
+		b := &batch{r: r, p: p, t: t}
+		if r.directory.alone() {
+			b.deliverHere(chunk, t)
+			continue
+		}
 		here, away := r.divide(p, chunk)
-		b.deliverHere(here)
+		if len(here) > 0 {
+			b.deliverHere(here, manyHere{b})
+		}
 		if len(away) == 0 {
 			continue
 		}
@@ -83,12 +89,7 @@ func (r *Router) walk(p *Push, users []string, t Tracker) {
 
 // divide tells which users are served here without a look at the store.
 func (r *Router) divide(p *Push, users []string) (here, away []string) {
-	switch {
-	case r.local.member == nil:
-		return nil, users
-	case r.directory.alone():
-		return users, nil
-	case len(p.ClientTypes) == 0 && !r.away.Load():
+	if len(p.ClientTypes) == 0 && !r.away.Load() {
 		return nil, users
 	}
 	for _, user := range users {
@@ -112,14 +113,23 @@ func (b *batch) target(user string) *target {
 	return &target{r: b.r, p: b.p, user: user, t: b.t, named: true}
 }
 
-func (b *batch) deliverHere(users []string) {
-	if len(users) == 0 {
-		return
-	}
+func (b *batch) deliverHere(users []string, t Tracker) {
 	local := &b.r.local
 	b.t.Reached(protocol.StageRouted, local.id, b.r.options.Now())
-	local.member.PushAll(b.p, users, b.t)
+	local.member.PushAll(b.p, users, t)
 }
+
+// manyHere is [hereFirst] for many users.
+type manyHere struct{ *batch }
+
+// Reached implements [Tracker].
+func (h manyHere) Reached(s protocol.Stage, node string, at time.Time) { h.t.Reached(s, node, at) }
+
+// Progress implements [Tracker].
+func (h manyHere) Progress(Result) {}
+
+// Done implements [Tracker].
+func (h manyHere) Done(res Result) { h.target(res.User).seek(res) }
 
 func (b *batch) missed(users []string, err error) {
 	for _, user := range users {
@@ -135,7 +145,7 @@ func (b *batch) found(users []string, routes [][]store.Route) {
 		legs, outcome := g.plan(routes[i], nil)
 		switch {
 		case len(legs) == 0:
-			g.end(Result{Node: b.r.local.id, Outcome: outcome})
+			g.decide(outcome)
 		case len(legs) == 1 && !legs[0].exact:
 			g.missing = 1
 			bundles = enter(bundles, legs[0])

@@ -50,6 +50,34 @@ func (g *target) deliverHere() {
 	local.member.Push(g.p, g.user, g)
 }
 
+// tryHere does so for a device that was here a moment ago. If it has just left, the
+// routes tell where to.
+func (g *target) tryHere() {
+	local := &g.r.local
+	g.t.Reached(protocol.StageRouted, local.id, g.r.options.Now())
+	local.member.Push(g.p, g.user, hereFirst{g})
+}
+
+// hereFirst is the tracker of such a try.
+type hereFirst struct{ *target }
+
+// Done implements [Tracker].
+func (h hereFirst) Done(res Result) { h.seek(res) }
+
+// seek ends a push with what the node of this process said, unless it has not the
+// device any more.
+func (g *target) seek(res Result) {
+	if res.Outcome != protocol.OutcomeOffline || g.r.away.Load() {
+		g.end(res)
+		return
+	}
+	g.missing = 1
+	g.replace(res, 1)
+	if g.r.find(g.p, g.user, g) != nil {
+		g.end(res)
+	}
+}
+
 // refuse ends a push that cannot even wait.
 func (g *target) refuse(err error) {
 	outcome := protocol.OutcomeRejected
@@ -66,14 +94,20 @@ func (g *target) missed(error) {
 		g.deliverHere()
 		return
 	}
-	g.end(Result{Node: g.r.local.id, Outcome: protocol.OutcomeFailed})
+	g.decide(protocol.OutcomeFailed)
+}
+
+// decide ends a push that is handed to no node.
+func (g *target) decide(o protocol.Outcome) {
+	g.missing = 1 // nobody else knows of g yet
+	g.add(Result{Node: g.r.local.id, Outcome: o})
 }
 
 // found implements [seeker].
 func (g *target) found(routes []store.Route) {
 	legs, outcome := g.plan(routes, nil)
 	if len(legs) == 0 {
-		g.end(Result{Node: g.r.local.id, Outcome: outcome})
+		g.decide(outcome)
 		return
 	}
 	g.missing = len(legs) // nobody else knows of g yet

@@ -110,6 +110,32 @@ func TestRouterServesNamedClassesHere(t *testing.T) {
 	r.want(r.send(push(), "alice"), protocol.OutcomeSent, "there") // by the routes, as ever
 }
 
+// TestADeviceThatLeftHereIsFollowed: it was bound here when the push came, and is not
+// when it is delivered.
+func TestADeviceThatLeftHereIsFollowed(t *testing.T) {
+	t.Parallel()
+	here, there := node("here"), node("there")
+	r := newRig(t, here, there)
+	users := manyUsers(shortList + 1)
+	for _, user := range users {
+		here.holds(user, mobile)
+		r.route(user, "there", mobile, "c1", 0)
+	}
+	here.answer = func(h handed) {
+		h.done(Result{Node: "here", Outcome: protocol.OutcomeOffline, Deliveries: [protocol.NumOutcomes]int{protocol.OutcomeOffline: 1}})
+	}
+	e := &ends{}
+	r.Push(push(mobile), users[0], e)
+	r.PushAll(push(mobile), users[:2], e)
+	r.PushAll(push(mobile), users, e)
+	for _, res := range e.wait(t, 3+len(users)) {
+		r.want(res, protocol.OutcomeSent, "there")
+		if res.Deliveries[protocol.OutcomeOffline] != 1 || res.Deliveries[protocol.OutcomeSent] != 1 {
+			t.Errorf("deliveries %v", res.Deliveries)
+		}
+	}
+}
+
 func TestRoutesToNodesThatAreGone(t *testing.T) {
 	t.Parallel()
 	a, lost := node("a"), node("lost").change(func(i *Info) { i.State = Lost })
