@@ -19,25 +19,36 @@ type backend struct {
 // mapping is the backends of each host.
 type mapping map[string][]*backend
 
-// CheckMapping tells what is wrong with an entry of [Options.DNSMapping], in one line.
-func CheckMapping(text string) error {
-	_, _, err := parseBackend(text)
+// CheckMapping tells what is wrong with the last of these entries of
+// [Options.DNSMapping], in one line.
+func CheckMapping(texts ...string) (err error) {
+	m := make(mapping)
+	for _, text := range texts {
+		err = m.add(text)
+	}
 	return err
 }
 
 func parseMapping(texts []string) (mapping, error) {
 	m := make(mapping)
 	for i, text := range texts {
-		host, b, err := parseBackend(text)
-		if err != nil {
+		if err := m.add(text); err != nil {
 			return nil, fmt.Errorf("dns_mapping[%d]: %w", i, err)
 		}
-		if list := m[host]; len(list) > 0 && list[0].plain != b.plain {
-			return nil, fmt.Errorf("dns_mapping[%d]: %q mixes backends with and without http:// for one host; write all in one way", i, text)
-		}
-		m[host] = append(m[host], b)
 	}
 	return m, nil
+}
+
+func (m mapping) add(text string) error {
+	host, b, err := parseBackend(text)
+	if err != nil {
+		return err
+	}
+	if list := m[host]; len(list) > 0 && list[0].plain != b.plain {
+		return fmt.Errorf("%q mixes backends with and without http:// for one host; write all in one way", text)
+	}
+	m[host] = append(m[host], b)
+	return nil
 }
 
 func parseBackend(text string) (host string, b *backend, err error) {
