@@ -10,9 +10,10 @@ import (
 // Bind makes the device user's, unbinding another user first, and waits for the
 // server's reply. It also is the binding that later connections get. Without a
 // connection it is [ErrNotConnected]: the next connection binds, as it does if
-// this one breaks meanwhile. A refusal is a [*ServerError]; the binding is then
-// forgotten, and as the server closes the connection the device reconnects
-// without a user. After [ErrNoReply] nobody may be bound; bind again.
+// this one breaks meanwhile. A refusal is a [*ServerError]; one that is
+// [ServerError.Fatal] is for good: the binding is forgotten, and as the server closes
+// the connection the device reconnects without a user. After any other, as while the
+// server's store is away, the next connection binds. After [ErrNoReply] nobody may be bound; bind again.
 func (d *Device) Bind(ctx context.Context, user, tags, credential string) error {
 	if user == "" {
 		return &OptionError{"User", "is missing"}
@@ -56,7 +57,7 @@ func (d *Device) rebind(ctx context.Context, want protocol.Bind) error {
 	}
 	err := d.bindWanted(ctx, c)
 	var refused *ServerError
-	if errors.As(err, &refused) {
+	if errors.As(err, &refused) && refused.Fatal() {
 		d.forgetUser(want.UserID)
 	}
 	return err

@@ -87,7 +87,9 @@ type KickAction uint8
 const (
 	// KickStop ends [Device.Run] with [ErrKicked].
 	KickStop KickAction = iota
-	// KickStay keeps connected without a user, until [Device.Bind].
+	// KickStay keeps connected without a user, until [Device.Bind]. A server may close
+	// the connection of a device that stays without a word (Fanfare after three
+	// seconds); then it connects again, without a user.
 	KickStay
 	// KickReconnect reconnects after a back-off and binds again. Two devices that
 	// both do so take the user from each other for ever.
