@@ -13,7 +13,9 @@ const LinkVersion = 1
 type Peer struct {
 	// ID is the node's name; of a Java node, which has none, its gateway address.
 	ID string
-	// Gateway is host:port of the gateway, exactly as in the registry and in routes.
+	// Gateway is host:port of the gateway, exactly as in the registry and in routes. It
+	// is empty for an MPush node of which only the device address can be told, and for
+	// one whose gateway address another node has: only devices can go there.
 	Gateway   string
 	Device    string // host:port devices connect to; empty while it takes none
 	WebSocket string // ws:// or wss:// URL
@@ -49,7 +51,8 @@ type Registry interface {
 	// Err is why the registry cannot be reached at the moment; nil while it can.
 	Err() error
 	// Watch calls changed after every change of Peers or Err, one call at a time and
-	// never after the returned function has returned.
+	// never after the returned function has returned. Changes that come during a call
+	// may be told of together. changed must not call that function or Close.
 	Watch(changed func()) (stop func())
 	// Close ends the session. Further calls do nothing.
 	Close() error

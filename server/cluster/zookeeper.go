@@ -57,7 +57,7 @@ func OpenZooKeeper(o ZooKeeperOptions) (*ZooKeeper, error) {
 	}
 	z := &ZooKeeper{
 		options: o, log: o.Logger, paths: zkPaths{o.Namespace},
-		wire: newZKWire(o.SessionTimeout * 2 / 3), quit: make(chan struct{}),
+		wire: newZKWire(max(o.SessionTimeout*2/3, time.Second)), quit: make(chan struct{}),
 	}
 	z.session, z.view, z.announce = newZKSession(z), newZKView(z), newZKAnnouncer(z)
 	conn, events, err := zk.Connect(o.Servers, o.SessionTimeout,
@@ -124,7 +124,8 @@ func (z *ZooKeeper) Leave(ctx context.Context) error { return z.announce.leave(c
 // together by the ZooKeeper session that made them, and where one session made
 // several of a kind, by their host. A device entry whose gateway cannot be told is
 // listed as a peer of its own with the device address as its ID and no Gateway, so
-// that allocators list it. Of two nodes with one id or gateway the newer stands.
+// that allocators list it. Of two nodes with one gateway the newer has it, and the
+// other is listed without.
 func (z *ZooKeeper) Peers() (peers []Peer, known bool) { return z.view.peers() }
 
 // Err implements [Registry]. It is also set while somebody else has this node's id.

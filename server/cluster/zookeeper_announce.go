@@ -235,7 +235,9 @@ func (a *zkAnnouncer) patience(err error) time.Duration {
 }
 
 // claimTime is how long the claim of a dead node can last, and a bit.
-func (a *zkAnnouncer) claimTime() time.Duration { return a.z.options.SessionTimeout + time.Second }
+func (a *zkAnnouncer) claimTime() time.Duration {
+	return max(a.z.options.SessionTimeout, a.z.wire.sessionTimeout()) + time.Second
+}
 
 // reconcile makes the registry hold what self says. It returns the version of self
 // that it worked with.

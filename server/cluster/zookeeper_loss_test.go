@@ -326,11 +326,11 @@ func testAnswerLost(t *testing.T, server *backing.ZooKeeper, ns string) {
 	proxy := backing.StartProxy(t, server.Addr)
 	a, b := openZK(t, ns, proxy.Addr), openZK(t, ns, server.Addr)
 	self := testPeer("node-1", 0)
-	for i := range 10 {
+	for i := range 5 {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			time.Sleep(time.Duration(i*3) * time.Millisecond)
+			time.Sleep(time.Duration(i*6) * time.Millisecond)
 			proxy.Break()
 			proxy.Heal()
 		}()

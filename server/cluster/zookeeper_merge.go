@@ -143,7 +143,6 @@ func (m *peerMerge) java() {
 			}
 			p := Peer{State: Serving, Since: d.since}
 			p.Device, p.PublicIP, p.Weight = javaDevice(d)
-			p.ID = p.Device
 			m.found = append(m.found, found{p, d.created})
 		}
 	}
@@ -184,26 +183,34 @@ func onHost(entries []entry, host string) (there []entry) {
 }
 
 // result lists the peers by id. Only one process can listen on an address, so of two
-// with the same gateway the newer stands, and a device entry by itself gives way to a
-// node that has its address.
+// with the same gateway the newer has it; devices may still know the other's address.
 func (m *peerMerge) result() (peers []Peer, hidden []string) {
 	slices.SortFunc(m.found, func(a, b found) int { return cmp.Compare(b.created, a.created) })
 	gateways, devices, ids := make(map[string]string), make(map[string]bool), make(map[string]bool)
-	for _, f := range m.found {
-		if f.Gateway == "" {
-			continue
-		}
-		if by := gateways[f.Gateway]; by != "" || ids[f.ID] {
-			hidden = append(hidden, fmt.Sprintf("%s at %s gives way to %s", f.ID, f.Gateway, cmp.Or(by, f.ID)))
-			continue
-		}
-		gateways[f.Gateway], devices[f.Device], ids[f.ID] = f.ID, true, true
-		peers = append(peers, f.Peer)
+	keep := func(p Peer) {
+		devices[p.Device], ids[p.ID] = true, true
+		peers = append(peers, p)
 	}
+	var apart []Peer
 	for _, f := range m.found {
-		if f.Gateway == "" && !devices[f.Device] && !ids[f.ID] {
-			devices[f.Device], ids[f.ID] = true, true
-			peers = append(peers, f.Peer)
+		by := gateways[f.Gateway]
+		if f.Gateway != "" && by == "" {
+			gateways[f.Gateway] = f.ID
+			keep(f.Peer)
+			continue
+		}
+		if f.Gateway != "" {
+			hidden = append(hidden, fmt.Sprintf("%s: %s has its gateway %s", f.ID, by, f.Gateway))
+			f.Gateway = ""
+		}
+		apart = append(apart, f.Peer)
+	}
+	for _, p := range apart {
+		if p.Java() {
+			p.ID = p.Device
+		}
+		if p.Device != "" && !devices[p.Device] && !ids[p.ID] {
+			keep(p)
 		}
 	}
 	slices.SortFunc(peers, func(a, b Peer) int { return strings.Compare(a.ID, b.ID) })

@@ -75,6 +75,10 @@ func TestMergePeers(t *testing.T) {
 		{"a Java node that was killed and came back", []entry{
 			testEntry(gs, 1, 1, javaGS), testEntry(cs, 1, 2, javaCS), testEntry(gs, 2, 3, javaGS), testEntry(cs, 2, 4, javaCS),
 		}, "10.0.0.1:3001 10.0.0.1:3001 203.0.113.1:3000 - 203.0.113.1 \n", 1},
+		{"two Java nodes that take loopback for their address", []entry{
+			testEntry(gs, 1, 1, `{"host":"127.0.0.1","port":3001}`), testEntry(cs, 1, 2, javaCS),
+			testEntry(gs, 2, 3, `{"host":"127.0.0.1","port":3001}`), testEntry(cs, 2, 4, `{"host":"203.0.113.2","port":3000}`),
+		}, "127.0.0.1:3001 127.0.0.1:3001 203.0.113.2:3000 - 203.0.113.2 \n203.0.113.1:3000 - 203.0.113.1:3000 - 203.0.113.1 \n", 1},
 		{"a Fanfare node in place of a Java node", []entry{
 			testEntry(gs, 1, 1, javaGS), testEntry(cs, 1, 2, `{"host":"10.0.0.1","port":3000}`),
 			testEntry(gs, 2, 3, fanGS), testEntry(cs, 2, 4, fanCS),

@@ -153,7 +153,7 @@ func (s *zkSession) up(generation uint64) {
 		return
 	}
 	s.warned = false
-	s.z.log.Info("connected to ZooKeeper", "server", s.z.conn.Server(), "session", fmt.Sprintf("%#x", id))
+	s.z.log.Info("connected to ZooKeeper", "server", s.z.conn.Server(), "session", fmt.Sprintf("%#x", id), "session_timeout", s.z.wire.sessionTimeout())
 	s.tell()
 }
 

@@ -286,7 +286,7 @@ func (v *zkView) warn(hidden []string) {
 	slices.Sort(hidden)
 	for _, h := range hidden {
 		if !slices.Contains(v.hidden, h) {
-			v.z.log.Warn("two nodes announce the same gateway or id; the newer one stands", "node", h)
+			v.z.log.Warn("two nodes announce the same gateway; the newer one has it", "node", h)
 		}
 	}
 	v.hidden = hidden

@@ -16,15 +16,16 @@ import (
 const maxGreeting = 4 << 10
 
 // zkWire dials for the ZooKeeper library and watches over its connections: it
-// remembers why the last one failed, bounds every read and lets all be ended at once.
+// remembers why the last one failed and lets all be ended at once.
 type zkWire struct {
 	ctx    context.Context
 	cancel context.CancelFunc
-	bound  time.Duration // the longest a read or a write may take
+	bound  time.Duration // the longest a server may take for its first answer
 
-	mu    sync.Mutex
-	conns map[*zkSocket]struct{}
-	last  error
+	mu      sync.Mutex
+	conns   map[*zkSocket]struct{}
+	last    error
+	timeout time.Duration // of the session, as the server wants it
 }
 
 func newZKWire(bound time.Duration) *zkWire {
@@ -63,6 +64,21 @@ func (w *zkWire) reason() error {
 	return w.last
 }
 
+func (w *zkWire) granted(timeout time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if timeout > 0 {
+		w.timeout = timeout
+	}
+}
+
+// sessionTimeout is what the server granted, 0 before there was a session.
+func (w *zkWire) sessionTimeout() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.timeout
+}
+
 // end closes all connections and makes every later dial fail.
 func (w *zkWire) end() {
 	w.cancel()
@@ -75,17 +91,16 @@ func (w *zkWire) end() {
 	}
 }
 
-// zkSocket is a connection whose reads and writes always end. The library takes the
+// zkSocket is a connection whose first exchange always ends: the library takes the
 // first four bytes that arrive for a length, without a bound in memory or time, which
-// would be fatal with a server that is not ZooKeeper.
+// would be fatal with a server that is not ZooKeeper. Later reads it bounds itself.
 type zkSocket struct {
 	net.Conn
 	wire    *zkWire
 	address string
 	begun   bool // the first request was written
 	greeted bool // the first answer was read
-	head    [4]byte
-	have    int
+	answer  []byte
 }
 
 // Read implements net.Conn.
@@ -100,15 +115,23 @@ func (s *zkSocket) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// greeting looks at the first answer: its length, the version of the protocol, the
+// timeout of the session in milliseconds, and more.
 func (s *zkSocket) greeting(p []byte) error {
-	s.have += copy(s.head[s.have:], p)
-	if s.have < len(s.head) {
+	s.answer = append(s.answer, p...)
+	if len(s.answer) < 4 {
+		return nil
+	}
+	length := binary.BigEndian.Uint32(s.answer)
+	if length < 8 || length > maxGreeting {
+		return errors.New("the server does not answer as ZooKeeper does")
+	}
+	if len(s.answer) < 4+int(length) {
 		return nil
 	}
 	s.greeted = true
-	if binary.BigEndian.Uint32(s.head[:]) > maxGreeting {
-		return fmt.Errorf("%s does not answer as ZooKeeper does", s.address)
-	}
+	s.wire.granted(time.Duration(binary.BigEndian.Uint32(s.answer[8:])) * time.Millisecond)
+	s.answer = nil
 	return nil
 }
 
@@ -132,18 +155,16 @@ func (s *zkSocket) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// SetReadDeadline implements net.Conn. No deadline means the longest.
-func (s *zkSocket) SetReadDeadline(t time.Time) error { return s.Conn.SetReadDeadline(s.bounded(t)) }
-
-// SetWriteDeadline implements net.Conn. No deadline means the longest.
-func (s *zkSocket) SetWriteDeadline(t time.Time) error { return s.Conn.SetWriteDeadline(s.bounded(t)) }
-
-func (s *zkSocket) bounded(t time.Time) time.Time {
-	latest := time.Now().Add(s.wire.bound)
-	if t.IsZero() || t.After(latest) {
-		return latest
+// SetReadDeadline implements net.Conn. During the first exchange no deadline means the
+// latest.
+func (s *zkSocket) SetReadDeadline(t time.Time) error {
+	if s.greeted {
+		return s.Conn.SetReadDeadline(t)
 	}
-	return t
+	if latest := time.Now().Add(s.wire.bound); t.IsZero() || t.After(latest) {
+		t = latest
+	}
+	return s.Conn.SetReadDeadline(t)
 }
 
 // Close implements net.Conn.
