@@ -117,6 +117,15 @@ const defaultAckTimeout = 10 * time.Second
 
 // NewLink makes a link to a node and starts to connect. [Link.Close] ends it.
 func NewLink(p Peer, o LinkOptions) *Link {
+	l := makeLink(p, o)
+	o.Metrics.Links(exporter.LinkDown).Inc()
+	l.tasks.Go(l.connect)
+	l.tasks.Go(l.watch)
+	return l
+}
+
+// makeLink makes one that does nothing yet.
+func makeLink(p Peer, o LinkOptions) *Link {
 	o.fill()
 	l := &Link{
 		o: o, log: o.Logger.With("peer", p.ID, "gateway", p.Gateway), born: time.Now(), java: p.Java(),
@@ -129,9 +138,6 @@ func NewLink(p Peer, o LinkOptions) *Link {
 	}
 	l.requests.init(o.Metrics)
 	l.ctx, l.cancel = context.WithCancel(context.Background())
-	o.Metrics.Links(exporter.LinkDown).Inc()
-	l.tasks.Go(l.connect)
-	l.tasks.Go(l.watch)
 	return l
 }
 

@@ -155,8 +155,10 @@ func (l *Link) serve(c *linkConn) error {
 }
 
 func (l *Link) readResults(c *linkConn) error {
+	var p protocol.Packet // one for all, because it escapes
 	for {
-		p, err := c.next(protocol.MaxLinkFrame)
+		var err error
+		p, err = c.next(protocol.MaxLinkFrame)
 		switch {
 		case err != nil && time.Duration(l.heard.Load()) < l.clock()-l.o.Silence:
 			return errLinkSilent
