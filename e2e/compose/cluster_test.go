@@ -19,17 +19,18 @@ import (
 func TestCluster(t *testing.T) {
 	needDocker(t)
 	s := startStack(t)
-	key, err := protocol.ParsePublicKey([]byte(s.compose(t, "run", "--rm", "-T", "secrets", "--print", "public-key")))
+	key, err := protocol.ParsePublicKey([]byte(s.secret(t, "public-key")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := s.compose(t, "run", "--rm", "-T", "secrets", "--print", "api-token")
+	token := s.secret(t, "api-token")
 	one, two := newBackend(t, alloc1, token), newBackend(t, alloc2, token)
 	phone := connect(t, key, "alice", "")
 
 	ok := t.Run("strangers stay out", func(t *testing.T) { strangers(t) }) &&
 		t.Run("allocators agree", func(t *testing.T) { agree(t, one, two) }) &&
 		t.Run("every node is reached", func(t *testing.T) { everyNode(t, key, one, two) }) &&
+		t.Run("a second start changes nothing", func(t *testing.T) { again(t, s, token) }) &&
 		t.Run("a node is killed", func(t *testing.T) { kill(t, s, phone, two) }) &&
 		t.Run("a node is stopped", func(t *testing.T) { stop(t, s, phone, two) })
 	if !ok {
@@ -100,11 +101,25 @@ func everyNode(t *testing.T, key *protocol.PublicKey, one, two backend) {
 	}
 }
 
+// again starts what runs already.
+func again(t *testing.T, s *stack, token string) {
+	before := s.containers(t)
+	s.compose(t, "up", "--detach")
+	for name, c := range s.containers(t) {
+		if name != "secrets" && c.State.StartedAt != before[name].State.StartedAt {
+			t.Errorf("%s was started again", name)
+		}
+	}
+	if s.secret(t, "api-token") != token {
+		t.Error("there is another token")
+	}
+}
+
 // kill ends the node of a device without a word.
 func kill(t *testing.T, s *stack, d *device, b backend) {
 	node := b.reach(t, d, "before the crash")
-	s.compose(t, "kill", "-s", "SIGKILL", node)
 	start := time.Now()
+	s.compose(t, "kill", "-s", "SIGKILL", node)
 	if other := b.reach(t, d, "after the crash"); other == node {
 		t.Errorf("it was reached on %s, which is dead", node)
 	}
@@ -126,6 +141,9 @@ func stop(t *testing.T, s *stack, d *device, b backend) {
 	start := time.Now()
 	s.compose(t, "stop", node)
 	t.Logf("%s stopped within %.1f s", node, time.Since(start).Seconds())
+	if log := s.compose(t, "logs", "--no-color", node); !strings.Contains(log, "node is drained") {
+		t.Errorf("%s did not drain", node)
+	}
 	if c := s.containers(t)[node]; c.State.Status != "exited" || c.State.ExitCode != 0 {
 		t.Errorf("%s is %s with exit code %d", node, c.State.Status, c.State.ExitCode)
 	}

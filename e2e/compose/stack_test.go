@@ -83,6 +83,12 @@ func (s *stack) compose(t *testing.T, args ...string) string {
 	return strings.TrimSpace(out.String())
 }
 
+// secret has one of the cluster's secrets printed.
+func (s *stack) secret(t *testing.T, name string) string {
+	t.Helper()
+	return s.compose(t, "run", "--rm", "-T", "secrets", "--print", name)
+}
+
 // show prints what docker-compose says.
 func (s *stack) show(t *testing.T, args ...string) {
 	out, err := s.command(context.Background(), args...).CombinedOutput()
@@ -111,9 +117,10 @@ func (s *stack) wantNothingLeft(t *testing.T) {
 // container is what Docker says of one.
 type container struct {
 	State struct {
-		Status   string
-		ExitCode int
-		Health   *struct{ Status string }
+		Status    string
+		StartedAt string
+		ExitCode  int
+		Health    *struct{ Status string }
 	}
 	Config       struct{ Labels map[string]string }
 	RestartCount int
