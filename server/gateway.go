@@ -89,6 +89,7 @@ func (g *gateways) leave(w *gateway) {
 	delete(g.open, w)
 	if w.stranger.Swap(false) {
 		g.strangers--
+		w.node.metrics.GatewayRefused(exporter.GatewayRefusedSecret).Inc()
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/fanfare-push/fanfare/exporter"
 	"github.com/fanfare-push/fanfare/protocol"
 )
 
@@ -16,7 +15,7 @@ import (
 const (
 	// maxStrangers may be connected that have proved nothing yet; the next is closed.
 	maxStrangers = 64
-	// strangerTime is how long one may take for it (handshake_timeout).
+	// strangerTime is how long one may take for it at most (handshake_timeout).
 	strangerTime = 10 * time.Second
 	// strangerBytes is the longest body that one may send.
 	strangerBytes = 4 << 10
@@ -51,7 +50,7 @@ func (w *gateway) awaitProof() {
 	if w.reason != protocol.CloseUnknown {
 		return
 	}
-	w.proof = time.AfterFunc(strangerTime, func() {
+	w.proof = time.AfterFunc(min(strangerTime, w.node.opt.Limits.HandshakeTimeout), func() {
 		if w.stranger.Load() {
 			w.turnAway(protocol.CloseHandshakeTimeout)
 		}
@@ -71,9 +70,7 @@ func (w *gateway) proved() {
 
 // turnAway closes the connection of a stranger who did not prove the secret.
 func (w *gateway) turnAway(reason protocol.CloseReason) {
-	n := w.node
-	n.metrics.GatewayRefused(exporter.GatewayRefusedSecret).Inc()
-	n.gateways.refused.warn(n.log, "gateway connection refused: its address may not push and it did not prove the gateway secret",
+	w.node.gateways.refused.warn(w.node.log, "gateway connection refused: its address may not push and it did not prove the gateway secret",
 		"remote", w.nc.RemoteAddr().String())
 	w.end(reason, false)
 }

@@ -29,17 +29,18 @@ const (
 
 // replay plays the clients of a transcript against a node.
 type replay struct {
-	t        *testing.T
-	script   *transcript
-	target   replayTarget
-	paced    bool // steps come no closer together than they were recorded
-	ttl      time.Duration
-	report   func(format string, args ...any) // takes the differences
-	patience time.Duration                    // for an answer; 0: patience
-	talk     *talk
-	lines    map[int]*liveLine
-	pushes   map[int32]int32 // recorded session id of a push to the live one
-	sessions map[string]string
+	t         *testing.T
+	script    *transcript
+	target    replayTarget
+	elsewhere map[int]replayTarget // of connections to another node
+	paced     bool                 // steps come no closer together than they were recorded
+	ttl       time.Duration
+	report    func(format string, args ...any) // takes the differences
+	patience  time.Duration                    // for an answer; 0: patience
+	talk      *talk
+	lines     map[int]*liveLine
+	pushes    map[int32]int32 // recorded session id of a push to the live one
+	sessions  map[string]string
 }
 
 // liveLine is a connection to the node.
@@ -95,7 +96,11 @@ func (r *replay) step(s step) {
 
 func (r *replay) dial(conn int) *liveLine {
 	c := r.script.conns[conn]
-	address := map[int]string{3000: r.target.Device, 3001: r.target.Gateway, 8008: r.target.WebSocket}[c.Port]
+	target, ok := r.elsewhere[conn]
+	if !ok {
+		target = r.target
+	}
+	address := map[int]string{3000: target.Device, 3001: target.Gateway, 8008: target.WebSocket}[c.Port]
 	nc, err := net.Dial("tcp", address)
 	if err != nil {
 		r.t.Fatal(err)
