@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dop251/goja"
@@ -13,7 +14,12 @@ import (
 const (
 	maxConditionBytes = 4 << 10
 	maxConditionTime  = 20 * time.Millisecond // for one connection
+	maxFactBytes      = 16 << 10
 )
+
+// secondTry is the time for an evaluation that took too long, once: a busy machine can
+// hold up the shortest for longer than maxConditionTime.
+const secondTry = 5 * maxConditionTime
 
 // ErrCondition: a condition cannot be used; the text says where it is wrong.
 var ErrCondition = errors.New("bad condition")
@@ -25,36 +31,41 @@ var ErrCondition = errors.New("bad condition")
 //	userId % 100 < 20
 //
 // It holds for a connection when the result is true; anything else, an exception
-// included, is false. Only the part of the language that compares values and looks
-// into text is allowed: no functions, no assignments, no objects, no way to the machine,
-// nothing that takes memory out of proportion. An evaluation that takes longer than
-// 20 ms is false, and then the condition is false for all connections after it.
+// included, is false for that connection. Only the part of the language that compares
+// values and looks into text is allowed: no functions, no assignments, no objects, no
+// way to the machine, nothing that takes memory or time out of proportion. Patterns are
+// matched in time proportional to the text. An evaluation that takes longer than 20 ms
+// all the same, and 100 ms when it is tried once more, ends the condition: it holds for
+// nobody any more, and [GivenUp] tells.
 func Compile(text string) (Condition, error) {
 	if len(text) > maxConditionBytes {
 		return nil, fmt.Errorf("%w: longer than %d bytes", ErrCondition, maxConditionBytes)
 	}
-	tree, err := parse(text)
+	tree, patterns, err := parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrCondition, err)
 	}
-	program, err := goja.CompileAST(tree, false)
+	program, err := goja.CompileAST(tree, true)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrCondition, err)
 	}
-	c := &script{program: program, text: text}
-	c.machines.New = func() any { return goja.New() }
-	return c, nil
+	return &script{text: text, program: program, patterns: patterns}, nil
 }
 
-// script is a compiled condition. A JavaScript machine serves one goroutine at a
-// time, so there are as many as evaluate at once.
+// GivenUp reports that a condition made by [Compile] ran into its time limit, so that it
+// holds for nobody any more. It is false for any other, and for nil.
+func GivenUp(c Condition) bool {
+	s, ok := c.(*script)
+	return ok && s.givenUp.Load()
+}
+
+// script is a compiled condition.
 type script struct {
 	text     string
-	program  *goja.Program
-	machines sync.Pool
-
-	mu    sync.Mutex
-	stuck bool // it ran into the time limit
+	program  *goja.Program // makes the function that is called with the facts
+	patterns []*pattern
+	givenUp  atomic.Bool
+	machines sync.Pool // of *machine
 }
 
 // String implements [Condition].
@@ -62,39 +73,62 @@ func (c *script) String() string { return c.text }
 
 // Match implements [Condition].
 func (c *script) Match(f Facts) bool {
-	c.mu.Lock()
-	stuck := c.stuck
-	c.mu.Unlock()
-	if stuck {
+	if c.givenUp.Load() || max(len(f.User), len(f.Tags), len(f.ClientVersion), len(f.OSName), len(f.OSVersion)) > maxFactBytes {
 		return false
 	}
-	vm := c.machines.Get().(*goja.Runtime)
-	for name, value := range map[string]string{
-		"userId": f.User, "tags": f.Tags, "clientVersion": f.ClientVersion, "osName": f.OSName, "osVersion": f.OSVersion,
-	} {
-		if err := vm.Set(name, orNull(value)); err != nil {
-			return false
+	held, inTime := c.evaluate(&f, maxConditionTime)
+	if !inTime {
+		if held, inTime = c.evaluate(&f, secondTry); !inTime {
+			c.givenUp.Store(true)
 		}
 	}
-	watch := time.AfterFunc(maxConditionTime, func() { vm.Interrupt("too slow") })
-	result, err := vm.RunProgram(c.program)
-	if !watch.Stop() {
-		c.mu.Lock()
-		c.stuck = true
-		c.mu.Unlock()
-		return false // the machine is not used again: its interrupt may still come
-	}
-	c.machines.Put(vm)
-	if err != nil {
-		return false
-	}
-	held, isBool := result.Export().(bool)
-	return isBool && held
+	return held
 }
 
-func orNull(s string) any {
-	if s == "" {
-		return nil
+// machine runs a condition for one goroutine at a time.
+type machine struct {
+	vm    *goja.Runtime
+	holds goja.Callable
+	watch *time.Timer // interrupts vm
+}
+
+func (c *script) newMachine() *machine {
+	m := &machine{vm: goja.New()}
+	addPatterns(m.vm, c.patterns)
+	function, err := m.vm.RunProgram(c.program)
+	if err != nil {
+		return nil // an expression that makes a function cannot fail
 	}
-	return s
+	m.holds, _ = goja.AssertFunction(function)
+	m.watch = time.AfterFunc(time.Hour, func() { m.vm.Interrupt("too slow") })
+	m.watch.Stop()
+	return m
+}
+
+// evaluate asks once; inTime is false if it was interrupted.
+func (c *script) evaluate(f *Facts, limit time.Duration) (held, inTime bool) {
+	m, _ := c.machines.Get().(*machine)
+	if m == nil {
+		if m = c.newMachine(); m == nil || m.holds == nil {
+			return false, true
+		}
+	}
+	m.watch.Reset(limit)
+	result, err := m.holds(goja.Undefined(), m.value(f.User), m.value(f.Tags), m.value(f.ClientVersion), m.value(f.OSName), m.value(f.OSVersion))
+	if !m.watch.Stop() {
+		return false, false // the machine is not used again: its interrupt may still come
+	}
+	c.machines.Put(m)
+	if err != nil {
+		return false, true
+	}
+	is, isBool := result.Export().(bool)
+	return is && isBool, true
+}
+
+func (m *machine) value(s string) goja.Value {
+	if s == "" {
+		return goja.Null()
+	}
+	return m.vm.ToValue(s)
 }
