@@ -94,6 +94,7 @@ fuzz: ## Run each fuzz target for FUZZTIME (10s).
 bench: build ## Run the Go benchmarks and the load scenarios; prints, asserts nothing.
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	bin/fanfare bench all
+	bin/fanfare bench cluster
 
 cross: ## Build for every platform into dist/.
 	@for p in $(PLATFORMS); do \

@@ -17,6 +17,7 @@ type Command struct {
 	Unicast   Unicast   `cmd:"" help:"Time from the sender of a push to its device at a steady rate."`
 	Broadcast Broadcast `cmd:"" help:"Processor time of a broadcast against a bare loop of writes over as many sockets."`
 	Books     Books     `cmd:"" help:"Mixed load with frozen and vanishing devices; does every message have an end?"`
+	Cluster   Cluster   `cmd:"" help:"Three nodes on a real Redis and ZooKeeper: pushes to another node, logins, and the devices of a node that dies."`
 	All       All       `cmd:"" help:"Idle, unicast and broadcast one after the other, with one summary."`
 
 	Devices    Devices    `cmd:"" hidden:"" help:"Hold the devices of a scenario (started by the others)."`

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fanfare-push/fanfare/server/servertest/backing"
 )
 
 // buildServer compiles the program that the scenarios measure.
@@ -84,6 +86,21 @@ func TestScenarios(t *testing.T) {
 		got := ran[BroadcastReport](t, &out, broadcast.Run)
 		if got.ServerPerWrite.N != 3 || got.Deliveries.Median <= 0 || got.BareWrites.Median <= 0 {
 			t.Errorf("%+v", got)
+		}
+	})
+	t.Run("cluster", func(t *testing.T) {
+		var out bytes.Buffer
+		cluster := &Cluster{
+			Common: common(exe, &out), Redis: backing.StartRedis(t).Addr, ZooKeeper: backing.StartZooKeeper(t).Addr, Scenario: "all",
+			Rate: 200, Devices: 20, Seconds: 1, Runs: 1, Logins: 50, Crowd: 40, Others: 10,
+		}
+		got := ran[ClusterReport](t, &out, cluster.Run)
+		checkRuns(t, "another node", got.Remote, 200)
+		if l := got.Logins; l == nil || l.Full.PerSecond <= 0 || l.Resume.PerSecond <= 0 || l.Full.Logins != 50 {
+			t.Errorf("logins %+v", l)
+		}
+		if f := got.Failover; f == nil || f.Failed != 0 || f.All < f.Half || f.All <= 0 || f.Served == 0 {
+			t.Errorf("failover %+v", f)
 		}
 	})
 	t.Run("books", func(t *testing.T) {

@@ -81,7 +81,9 @@ func (s *Server) arguments(t *target, webSocket string) []string {
 		"node.listen.gateway=" + t.gateway,
 		"node.listen.ops=" + t.ops,
 		"alloc.listen=" + t.api,
+		"node.listen.admin=",
 		"limits.max_heartbeat=1h", // devices stay silent while they are measured
+		"push.broadcast_rate=0",   // as fast as it goes
 		"log.level=warn",
 	}, s.ServerSet...) {
 		args = append(args, "--set", setting)
