@@ -1,0 +1,222 @@
+//go:build linux
+
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fanfare-push/fanfare/protocol"
+)
+
+// complaints are errors of which only the first are worth reading.
+type complaints struct {
+	what  string
+	count int
+	text  strings.Builder
+}
+
+func (c *complaints) add(format string, args ...any) {
+	if c.count++; c.count <= 8 {
+		fmt.Fprintf(&c.text, "\n\t"+format, args...)
+	}
+}
+
+func (c *complaints) report(t *testing.T) {
+	t.Helper()
+	if c.count > 0 {
+		t.Errorf("%d %s:%s", c.count, c.what, &c.text)
+	}
+}
+
+// checkMessages compares what senders were told with what arrived. With intact no
+// connection of a device broke: then what was sent has arrived.
+func checkMessages(t *testing.T, w *world, s *stream, intact bool) (lost int) {
+	t.Helper()
+	wrong := &complaints{what: "messages are not what their senders were told"}
+	defer wrong.report(t)
+	for _, m := range s.all {
+		if m.entry == viaAPI && m.err != nil {
+			wrong.add("the call for %s failed: %v", m.id, m.err)
+			continue
+		}
+		if m.user == "" {
+			lost += checkBroadcast(wrong, w, m, intact)
+			continue
+		}
+		n := w.crowd.arrived(m.id, m.user)
+		switch {
+		case n > 1:
+			wrong.add("%s came %d times to %s; its sender was told %v", m.id, n, m.user, m.outcome)
+		case n == 0 && m.outcome == protocol.OutcomeSent && !intact:
+			lost++ // it was in the socket's buffer when the connection broke
+		case n == 0 && m.reached():
+			wrong.add("%s to %s is %v but never arrived", m.id, m.user, m.outcome)
+		case n == 1 && (m.outcome == protocol.OutcomeOffline || m.outcome == protocol.OutcomeRejected):
+			wrong.add("%s to %s is %v but arrived", m.id, m.user, m.outcome)
+		}
+	}
+	return lost
+}
+
+func checkBroadcast(wrong *complaints, w *world, m *sent, intact bool) (lost int) {
+	arrived := 0
+	for _, d := range w.crowd.devices {
+		n := w.crowd.arrived(m.id, d.user)
+		if n > 1 {
+			wrong.add("broadcast %s came %d times to %s", m.id, n, d.user)
+		}
+		arrived += min(n, 1)
+	}
+	told := m.deliveries[protocol.OutcomeSent]
+	if arrived < told && intact {
+		wrong.add("broadcast %s was sent to %d devices and came to %d", m.id, told, arrived)
+	}
+	return max(0, told-arrived)
+}
+
+// checkBooks waits until nothing is under way and compares the books of every process
+// with themselves, and those of the allocators with what their callers were told.
+func checkBooks(t *testing.T, w *world, s *stream) {
+	t.Helper()
+	for _, p := range w.processes() {
+		eventually(t, p.name+" has ended everything", func() string {
+			m := p.metrics()
+			busy := m.sum("fanfare_messages_in_flight") + m.sum("fanfare_deliveries_in_flight") + m.sum("fanfare_link_queue_bytes")
+			return unless(m != nil && busy == 0, "%v are under way", busy)
+		})
+		m := p.metrics()
+		if accepted, ended := m.sum("fanfare_messages_accepted_total"), m.sum("fanfare_messages_total"); accepted != ended {
+			t.Errorf("%s accepted %v messages and ended %v", p.name, accepted, ended)
+		}
+	}
+	for _, m := range s.all {
+		if m.entry == viaAPI && m.err == nil {
+			w.past[m.outcome]++
+		}
+	}
+	books := make(tally)
+	for _, a := range w.allocators {
+		m := a.metrics()
+		for _, o := range protocol.Outcomes() {
+			books[o] += int(m.sum("fanfare_messages_total", fmt.Sprintf("outcome=%q", o)))
+		}
+	}
+	for _, o := range protocol.Outcomes() {
+		if books[o] != w.past[o] {
+			t.Errorf("by the allocators' books %d messages are %v, their callers were told so of %d", books[o], o, w.past[o])
+		}
+	}
+}
+
+// each calls check for all devices, some at a time.
+func (c *crowd) each(check func(i int, d *device)) {
+	var all sync.WaitGroup
+	for lane := range 8 {
+		all.Go(func() {
+			for i := lane; i < len(c.devices); i += 8 {
+				check(i, c.devices[i])
+			}
+		})
+	}
+	all.Wait()
+}
+
+// checkRoutes waits until each user has exactly one route, which leads to the node
+// where the device is.
+func checkRoutes(t *testing.T, w *world) {
+	t.Helper()
+	ids := make(map[string]string)
+	for _, n := range w.nodes {
+		ids[n.device] = n.id
+	}
+	eventually(t, "every route leads to the device", func() string {
+		var mu sync.Mutex
+		var wrong []string
+		w.crowd.each(func(i int, d *device) {
+			routes, err := w.allocators[i%allocators].pusher.User(context.Background(), d.user)
+			if at := ids[d.at()]; err != nil || len(routes) != 1 || !routes[0].Online || routes[0].Node != at {
+				mu.Lock()
+				wrong = append(wrong, fmt.Sprintf("%s is on %s, its routes are %+v, %v", d.user, at, routes, err))
+				mu.Unlock()
+			}
+		})
+		return unless(len(wrong) == 0, "%d are not: %.600s", len(wrong), strings.Join(wrong, "; "))
+	})
+}
+
+// checkProbe pushes to everybody: what the cluster believes has to be true at once.
+func checkProbe(t *testing.T, w *world, s *stream) {
+	t.Helper()
+	w.crowd.each(func(i int, d *device) {
+		m := &sent{id: s.name + "-probe-" + d.user, user: d.user, ack: true, via: i % allocators, begun: time.Now()}
+		s.push(m)
+		s.mu.Lock()
+		s.all = append(s.all, m)
+		s.mu.Unlock()
+		if m.err != nil || m.outcome != protocol.OutcomeAcked {
+			t.Errorf("after everything a push to %s ends as %v, %v (later: %v)", d.user, m.outcome, m.err, m.later)
+		}
+	})
+}
+
+// checkGone disconnects every sixth device for good: nobody may show it online. Then
+// their users come back.
+func checkGone(t *testing.T, w *world) {
+	t.Helper()
+	var gone []*device
+	for i, d := range w.crowd.devices {
+		if i%6 == len(w.past)%6 {
+			gone = append(gone, d)
+		}
+	}
+	w.crowd.disconnect(gone)
+	for i, d := range gone {
+		eventually(t, d.user+" is shown offline", func() string {
+			routes, err := w.allocators[i%allocators].pusher.User(context.Background(), d.user)
+			online := false
+			for _, r := range routes {
+				online = online || r.Online
+			}
+			return unless(err == nil && !online, "%+v, %v", routes, err)
+		})
+	}
+	eventually(t, "nobody else is on the nodes' lists of online users", func() string {
+		listed := 0
+		for i := range w.nodes {
+			if n, ok := w.redis.Do("ZCARD", fmt.Sprintf("mp:oul:127.0.1.%d", i+1)).(int64); ok {
+				listed += int(n)
+			}
+		}
+		return unless(listed == population-len(gone), "%d are, %d are connected", listed, population-len(gone))
+	})
+	for _, d := range gone {
+		d.start(t)
+	}
+	eventually(t, "they are back", w.crowd.missing)
+}
+
+// told sums up what the senders of a stream were told.
+func (s *stream) told() (api, gateway map[string]int, failed int) {
+	api, gateway = make(map[string]int), make(map[string]int)
+	for _, m := range s.all {
+		switch {
+		case m.entry == viaAPI && m.err != nil:
+			failed++
+		case m.entry == viaAPI:
+			api[m.outcome.String()]++
+		case errors.Is(m.err, errCutOff):
+			gateway["cut off"]++
+		case m.err != nil:
+			gateway["no answer"]++
+		default:
+			gateway[m.outcome.String()]++
+		}
+	}
+	return api, gateway, failed
+}

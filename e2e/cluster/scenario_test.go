@@ -1,0 +1,119 @@
+//go:build linux
+
+package cluster
+
+import (
+	"testing"
+	"time"
+)
+
+// scenario is something that fails under load.
+type scenario struct {
+	name string
+	// intact: no connection of a device may end, and so nothing that was sent is lost.
+	intact bool
+	// fail makes it fail, waits, and makes it whole again.
+	fail func(t *testing.T, w *world, f *failure)
+	// goesOn picks the messages that have to get through all the while.
+	goesOn func(f *failure, m *sent) bool
+}
+
+// failure is a scenario that runs.
+type failure struct {
+	stream *stream
+	victim *node
+	users  map[string]map[string]bool // of each node, when it began
+	began  time.Time
+	healed time.Time
+}
+
+// lasts waits while something is broken; that is all it is for.
+func (f *failure) lasts(d time.Duration) { time.Sleep(d) }
+
+// own tells whether a user was on a node.
+func (f *failure) on(n *node, user string) bool { return f.users[n.id][user] }
+
+const warmUp = time.Second
+
+// run is one scenario from start to report.
+func (sc *scenario) run(t *testing.T, w *world, victim *node) {
+	before := snapshot(w)
+	f := &failure{stream: startStream(w), victim: victim, users: make(map[string]map[string]bool)}
+	f.lasts(warmUp)
+	for _, n := range w.nodes {
+		f.users[n.id] = w.crowd.on(n)
+	}
+	affected := f.users[victim.id]
+	f.began = time.Now()
+	sc.fail(t, w, f)
+	f.healed = time.Now()
+	eventually(t, "all devices are connected", w.crowd.missing)
+	var through time.Duration
+	eventually(t, "a push reaches those who were on "+victim.id, func() string {
+		var ok bool
+		through, ok = f.stream.firstThrough(f.began, affected)
+		return unless(ok, "none did of %d", len(affected))
+	})
+	eventually(t, "the cluster is whole", w.incomplete)
+	whole := time.Since(f.healed)
+	f.lasts(warmUp / 2)
+	f.stream.stop(t)
+	lastBack := time.Duration(0)
+	if at := w.crowd.lastBack(); at.After(f.began) {
+		lastBack = at.Sub(f.began)
+	}
+	sc.report(t, w, f, before, lastBack, through, whole)
+}
+
+// report checks everything and says what happened.
+func (sc *scenario) report(t *testing.T, w *world, f *failure, before []series, lastBack, through, whole time.Duration) {
+	t.Helper()
+	after := snapshot(w)
+	api, gateway, failed := f.stream.told()
+	met, passed := 0, 0
+	for _, m := range f.stream.all {
+		if sc.goesOn(f, m) && m.begun.After(f.began) && m.ended.Before(f.healed) {
+			met++
+			if m.reached() {
+				passed++
+			}
+		}
+	}
+	lost := checkMessages(t, w, f.stream, sc.intact)
+	checkRoutes(t, w)
+	checkProbe(t, w, f.stream)
+	checkBooks(t, w, f.stream)
+	checkGone(t, w)
+	closed := change(before, after, "fanfare_connections_closed_total")
+	t.Logf("%d pushes (%d not made); told over the API %v, over gateways %v; sent and lost with a connection %d; failed calls %d; retried %v; "+
+		"untouched ones meanwhile %d of %d; connections closed %v; failure lasted %v, last device back after %v, first push through after %v, whole %v after the end",
+		len(f.stream.all), f.stream.skipped, api, gateway, lost, failed, change(before, after, "fanfare_pushes_retried_total"),
+		passed, met, closed, f.healed.Sub(f.began).Round(time.Millisecond), lastBack.Round(time.Millisecond), through.Round(time.Millisecond), whole.Round(time.Millisecond))
+	if sc.intact && closed != 0 {
+		t.Errorf("%v connections of devices ended, want none", closed)
+	}
+	if passed == 0 {
+		t.Errorf("none of %d pushes got through that nothing stood in the way of", met)
+	}
+}
+
+// snapshot reads the metrics of all processes.
+func snapshot(w *world) (all []series) {
+	for _, p := range w.processes() {
+		all = append(all, p.metrics())
+	}
+	return all
+}
+
+// change is by how much a counter grew, over all processes; one that was started again
+// counts from nothing.
+func change(before, after []series, metric string) (total float64) {
+	for i := range after {
+		now, then := after[i].sum(metric), before[i].sum(metric)
+		if now < then {
+			then = 0
+		}
+		total += now - then
+	}
+	return total
+}
