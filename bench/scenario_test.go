@@ -92,7 +92,7 @@ func TestScenarios(t *testing.T) {
 		var out bytes.Buffer
 		cluster := &Cluster{
 			Common: common(exe, &out), Redis: backing.StartRedis(t).Addr, ZooKeeper: backing.StartZooKeeper(t).Addr, Scenario: "all",
-			Rate: 200, Devices: 20, Seconds: 1, Runs: 1, Logins: 50, Crowd: 40, Others: 10,
+			Rate: 200, Devices: 20, Seconds: 1, Runs: 2, Logins: 50, Crowd: 40, Others: 10,
 		}
 		got := ran[ClusterReport](t, &out, cluster.Run)
 		checkRuns(t, "another node", got.Remote, 200)
