@@ -98,6 +98,8 @@ type Link struct {
 	mu       sync.Mutex
 	peer     Peer
 	over     bool          // Lost or Close was called
+	leaving  bool          // it takes no more, and ends when all that was written is answered
+	answers  uint64        // that came
 	told     *Info         // what the node last said of itself; nil: nothing yet
 	err      error         // why the link is down; nil while it is up
 	conn     net.Conn      // nil while the link is down
@@ -172,6 +174,22 @@ func (l *Link) giveUp() []*request {
 		l.o.Metrics.Links(l.stateLocked()).Dec()
 	}
 	return l.requests.clear()
+}
+
+// leave lets the node answer what it has, and then ends the link. What was not written
+// ends at once.
+func (l *Link) leave() {
+	l.mu.Lock()
+	l.leaving = true
+	list := l.requests.clearQueue()
+	l.mu.Unlock()
+	l.endAll(list, exporter.ResultError)
+}
+
+// left reports whether a link that is leaving has nothing more to wait for; the caller
+// holds mu.
+func (l *Link) left() bool {
+	return l.leaving && (l.conn == nil || len(l.requests.pending) == 0)
 }
 
 func (l *Link) stateLocked() exporter.LinkState {

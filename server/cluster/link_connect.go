@@ -62,8 +62,8 @@ func (c *linkConn) next(limit int) (protocol.Packet, error) {
 func (l *Link) connect() {
 	pause := firstPause
 	for {
-		up, err := l.session()
-		if up {
+		useful, err := l.session()
+		if useful {
 			pause = firstPause
 		}
 		if l.ctx.Err() != nil {
@@ -105,10 +105,11 @@ func sameTrouble(a, b error) bool {
 	return true // some trouble with the network
 }
 
-// session is the life of one connection. up tells whether requests could be sent.
-func (l *Link) session() (up bool, err error) {
+// session is the life of one connection. useful tells whether it brought an answer or
+// lived for a while: a node that only lets itself be called is not called often.
+func (l *Link) session() (useful bool, err error) {
 	l.mu.Lock()
-	address := l.peer.Gateway
+	address, answers := l.peer.Gateway, l.answers
 	l.mu.Unlock()
 	dialing, cancel := context.WithTimeout(l.ctx, l.o.Silence)
 	defer cancel()
@@ -129,7 +130,11 @@ func (l *Link) session() (up bool, err error) {
 	if err := nc.SetDeadline(time.Time{}); err != nil {
 		return false, err
 	}
-	return true, l.serve(c)
+	start := l.clock()
+	err = l.serve(c)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.answers > answers || l.clock()-start > lastPause, err
 }
 
 // serve writes requests and reads results until the connection breaks.
@@ -176,7 +181,7 @@ func (l *Link) readResults(c *linkConn) error {
 // up lets the writer begin; false if the link has ended.
 func (l *Link) up(nc net.Conn) bool {
 	l.mu.Lock()
-	if l.over {
+	if l.over || l.leaving {
 		l.mu.Unlock()
 		return false
 	}
@@ -248,9 +253,13 @@ func (l *Link) checkTime() {
 			l.pings.due, l.pings.next, ping = true, now+l.o.Ping, true
 		}
 	}
+	left := l.left()
 	l.mu.Unlock()
 	if dead != nil {
 		_ = dead.Close() // the reader ends and says so
+	}
+	if left {
+		l.end()
 	}
 	if ping || len(list) > 0 { // what ended made room
 		l.rouse()

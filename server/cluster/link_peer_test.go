@@ -144,7 +144,7 @@ func TestLinkToANodeThatForgets(t *testing.T) {
 				c.say(protocol.CmdLinkPong, p.SessionID, &protocol.LinkPing{Received: 1 << 40})
 			}
 		}
-	}), quick)
+	}), quick, func(o *cluster.LinkOptions) { o.Silence = 3 * time.Second })
 	l.await(t)
 	g := new(gather)
 	l.Push(message("1", "hello"), "alice", g)
@@ -355,7 +355,7 @@ func TestLinkBroadcastGoesOn(t *testing.T) {
 			}
 		}
 		<-stop
-	}), func(o *cluster.LinkOptions) { o.Timeout, o.Silence = 400*time.Millisecond, 400*time.Millisecond })
+	}), func(o *cluster.LinkOptions) { o.Timeout, o.Silence = 400*time.Millisecond, 2*time.Second })
 	defer close(stop)
 	g := new(gather)
 	l.Broadcast(message("1", "hello"), g)

@@ -126,7 +126,7 @@ func (l *Link) Drain(rate int) {
 // submit queues a request that looks like the given one, or ends it.
 func (l *Link) submit(like *request) {
 	l.mu.Lock()
-	over, q := l.over, &l.requests
+	over, q := l.over || l.leaving, &l.requests
 	cost := like.cost + requestCost
 	full := q.bytes > 0 && q.bytes+cost > l.o.QueueBytes
 	if !over && !full {
@@ -241,6 +241,7 @@ func (l *Link) answered(m *protocol.LinkResult, moved bool) {
 		l.mu.Unlock()
 		return // its deadline was before
 	}
+	l.answers++
 	copied := request{tracker: r.tracker, users: r.users, user: r.user, named: r.named, kind: r.kind}
 	res.Stages = stages(r.sent, m)
 	if r.left--; r.left > 0 {
@@ -284,8 +285,14 @@ func (l *Link) progressed(m *protocol.LinkResult) {
 	t.Progress(res)
 }
 
+// castPatience is how long a node may say nothing of a broadcast at least. It tells
+// every second that it goes on.
+const castPatience = 3 * time.Second
+
 // postpone moves the deadline of a broadcast that goes on; the caller holds mu.
-func (l *Link) postpone(r *request) { l.moveDeadline(r, max(l.o.Timeout, l.o.Silence)) }
+func (l *Link) postpone(r *request) {
+	l.moveDeadline(r, max(l.o.Timeout+l.o.Silence, castPatience)) // so that a cut can be found and mended
+}
 
 func (l *Link) moveDeadline(r *request, d time.Duration) {
 	l.requests.deadlines.remove(r)

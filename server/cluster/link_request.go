@@ -178,8 +178,10 @@ func (q *requests) drop(r *request) {
 }
 
 // clear takes all out.
-func (q *requests) clear() []*request {
-	list := q.dropPending()
+func (q *requests) clear() []*request { return append(q.dropPending(), q.clearQueue()...) }
+
+// clearQueue takes those out that were not written.
+func (q *requests) clearQueue() (list []*request) {
 	for r := q.queue.first; r != nil; r = q.queue.first {
 		q.drop(r)
 		list = append(list, r)

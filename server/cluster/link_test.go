@@ -189,3 +189,30 @@ func TestLinkInfoAndDrain(t *testing.T) {
 		t.Errorf("%+v", info)
 	}
 }
+
+// TestLinkCancelsWhatRuns: a slow broadcast tells how it goes on, for longer than a push
+// may take, and can be stopped.
+func TestLinkCancelsWhatRuns(t *testing.T) {
+	t.Parallel()
+	n := servertest.Start(t)
+	for i := range 30 {
+		receive(t, n.Dial(t, fmt.Sprint("device-", i), fmt.Sprint("user-", i)))
+	}
+	l := link(t, n, func(o *cluster.LinkOptions) { o.Timeout = 500 * time.Millisecond })
+	p, g := message("slow", "hello"), new(gather)
+	p.Rate = 5
+	l.Broadcast(p, g)
+	servertest.Eventually(t, "it tells of progress", func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return len(g.progress) > 0 && g.progress[len(g.progress)-1].Deliveries[protocol.OutcomeSent] >= 5
+	})
+	if len(g.ended()) > 0 {
+		t.Fatalf("it has ended: %+v", g.ended())
+	}
+	l.Cancel("slow")
+	r := g.wait(t, 1)[0]
+	if sent, rejected := r.Deliveries[protocol.OutcomeSent], r.Deliveries[protocol.OutcomeRejected]; sent < 5 || rejected == 0 || sent+rejected != 30 {
+		t.Errorf("%+v", r)
+	}
+}

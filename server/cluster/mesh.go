@@ -34,12 +34,13 @@ type Mesh struct {
 	gateway string     // of the local node
 	turn    sync.Mutex // one refresh at a time, from reading the registry to the end
 
-	mu     sync.Mutex
-	links  map[meshKey]*Link
-	lost   map[meshKey]*lostNode
-	known  bool
-	closed bool
-	list   []Member // as List returns it; nil: to be made
+	mu      sync.Mutex
+	links   map[meshKey]*Link
+	lost    map[meshKey]*lostNode
+	leaving map[*Link]struct{} // their nodes have left, and may still answer
+	known   bool
+	closed  bool
+	list    []Member // as List returns it; nil: to be made
 }
 
 // meshKey names a life of a node: one that comes back elsewhere is another.
@@ -55,7 +56,7 @@ type lostNode struct {
 func NewMesh(o MeshOptions) *Mesh {
 	o.Link.fill()
 	setDefault(&o.KeepLost, 15*time.Minute)
-	m := &Mesh{o: o, log: o.Link.Logger, links: make(map[meshKey]*Link), lost: make(map[meshKey]*lostNode)}
+	m := &Mesh{o: o, log: o.Link.Logger, links: make(map[meshKey]*Link), lost: make(map[meshKey]*lostNode), leaving: make(map[*Link]struct{})}
 	if o.Local != nil {
 		m.gateway = o.Local.Info().Gateway
 	}
@@ -103,7 +104,7 @@ func (m *Mesh) join(key meshKey, p Peer, ended *[]*Link) {
 	} else if ok {
 		*ended = append(*ended, l)
 	}
-	if was, ok := m.lost[key]; ok {
+	if was, ok := m.lost[key]; ok { // it is back
 		delete(m.lost, key)
 		*ended = append(*ended, was.link)
 	}
@@ -124,7 +125,8 @@ func (m *Mesh) removeMissing(seen map[meshKey]bool, ended *[]*Link) {
 		delete(m.links, key)
 		if served[key.id] || l.Info().State == Draining {
 			m.log.Info("node has left", "peer", key.id, "gateway", key.gateway)
-			*ended = append(*ended, l)
+			m.leaving[l] = struct{}{}
+			m.closing.Go(func() { m.seeOff(l) })
 			continue
 		}
 		m.log.Warn("node is lost", "peer", key.id, "gateway", key.gateway)
@@ -138,6 +140,15 @@ func (m *Mesh) removeMissing(seen map[meshKey]bool, ended *[]*Link) {
 			*ended = append(*ended, was.link)
 		}
 	}
+}
+
+// seeOff ends the link to a node that has left when it has answered what it was given.
+func (m *Mesh) seeOff(l *Link) {
+	l.leave()
+	l.tasks.Wait()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.leaving, l)
 }
 
 func (m *Mesh) closeAll(links []*Link) {
@@ -254,6 +265,9 @@ func (m *Mesh) Close(ctx context.Context) error {
 		}
 		for _, was := range m.lost {
 			links = append(links, was.link)
+		}
+		for l := range m.leaving {
+			links = append(links, l)
 		}
 	}
 	m.mu.Unlock()

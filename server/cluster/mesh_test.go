@@ -266,3 +266,36 @@ func TestMeshCloses(t *testing.T) {
 		t.Errorf("%v links are left", got)
 	}
 }
+
+// TestMeshLetsLeavingNodesAnswer: one that has drained still answers what it was given.
+func TestMeshLetsLeavingNodesAnswer(t *testing.T) {
+	t.Parallel()
+	n, a := startNode(t, "a")
+	n.Dial(t, "mute", "alice")
+	r := &roster{}
+	m, metrics := mesh(t, r, nil, today)
+	r.set(nil, a)
+	list, _ := m.List()
+	p, written := message("1", "hello"), new(gather)
+	p.Ack, p.AckTimeout = protocol.AckAuto, 500*time.Millisecond
+	list[0].Push(p, "alice", written)
+	servertest.Eventually(t, "it is written", func() bool { return testutil.ToFloat64(n.Metrics.DeliveriesInFlight) == 1 })
+	a.State = cluster.Draining
+	r.set(nil, a)
+	r.set(nil)
+	if list, _ := m.List(); len(list) != 0 {
+		t.Errorf("%v", list)
+	}
+	servertest.Eventually(t, "no more is taken", func() bool {
+		late := new(gather)
+		list[0].Push(message("2", "hello"), "alice", late)
+		got := late.ended()
+		return len(got) == 1 && got[0].Outcome == protocol.OutcomeNodeLost && got[0].Unsent
+	})
+	if res := written.wait(t, 1)[0]; res.Outcome != protocol.OutcomeAckTimeout {
+		t.Errorf("%+v", res)
+	}
+	servertest.Eventually(t, "the link ends", func() bool {
+		return testutil.ToFloat64(metrics.Links(exporter.LinkUp))+testutil.ToFloat64(metrics.Links(exporter.LinkDown)) == 0
+	})
+}
