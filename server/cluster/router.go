@@ -72,8 +72,9 @@ type Router struct {
 	silence   time.Duration // see [cast]
 	confirm   time.Duration // see [again]
 
-	away   atomic.Bool  // the store cannot be read
-	logged atomic.Int64 // when that was said last, ns since the epoch
+	away       atomic.Bool // the store cannot be read
+	readFailed seldom
+	dropFailed seldom
 
 	mu     sync.RWMutex
 	closed bool

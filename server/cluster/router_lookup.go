@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fanfare-push/fanfare/exporter"
@@ -187,15 +188,24 @@ func (r *Router) read(ctx context.Context, users []string) (routes [][]store.Rou
 	return routes, err
 }
 
-const (
-	awayProbe = 250 * time.Millisecond // between two questions whether the store is back
-	awayLog   = 10 * time.Second       // between two lines about it
-)
+// awayProbe is the time between two questions whether the store is back.
+const awayProbe = 250 * time.Millisecond
+
+// seldom keeps a log from being flooded.
+type seldom struct{ last atomic.Int64 } // when it was due, ns since the epoch; 0: never
+
+// logPause is between two lines about the same thing.
+const logPause = 10 * time.Second
+
+// due tells whether it is time for a line.
+func (s *seldom) due(now time.Time) bool {
+	last, at := s.last.Load(), now.UnixNano()
+	return (last == 0 || at-last > int64(logPause)) && s.last.CompareAndSwap(last, at)
+}
 
 // cannotRead notes that the store is away and watches for its return.
 func (r *Router) cannotRead(err error) {
-	now := r.options.Now().UnixNano()
-	if last := r.logged.Load(); (last == 0 || now-last > int64(awayLog)) && r.logged.CompareAndSwap(last, now) {
+	if r.readFailed.due(r.options.Now()) {
 		r.options.Logger.Error("routes cannot be read: pushes reach only devices of this node, if any, and others end as failed", "err", err)
 	}
 	if !r.away.CompareAndSwap(false, true) || !r.begin() {

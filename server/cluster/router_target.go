@@ -227,7 +227,7 @@ func (l *leg) hand() {
 
 // defaultAckWait is how long a node may wait for an ack if the push does not say,
 // with room to spare.
-const defaultAckWait = time.Minute
+const defaultAckWait = 15 * time.Minute
 
 // patience is how long a node may take for a push. A link gives up earlier; this is
 // for a member that breaks its promise.
