@@ -131,7 +131,7 @@ func makeLink(p Peer, o LinkOptions) *Link {
 	o.fill()
 	l := &Link{
 		o: o, log: o.Logger.With("peer", p.ID, "gateway", p.Gateway), born: time.Now(), java: p.Java(),
-		wake: make(chan struct{}, 1), peer: p, err: errLinkEnded, ackWait: defaultAckTimeout, window: o.InFlight,
+		wake: make(chan struct{}, 1), peer: p, err: errLinkDown, ackWait: defaultAckTimeout, window: o.InFlight,
 	}
 	_, _ = rand.Read(l.instance[:]) // never fails since Go 1.24
 	l.talk = &fanfareTalk{link: l}

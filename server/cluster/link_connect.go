@@ -140,7 +140,7 @@ func (l *Link) session() (useful bool, err error) {
 // serve writes requests and reads results until the connection breaks.
 func (l *Link) serve(c *linkConn) error {
 	if !l.up(c.Conn) {
-		return errLinkEnded
+		return errLinkDown
 	}
 	stop := make(chan struct{})
 	wrote := make(chan error, 1)
@@ -152,8 +152,8 @@ func (l *Link) serve(c *linkConn) error {
 	err := l.readResults(c)
 	close(stop)
 	_ = c.Close()
-	if writing := <-wrote; writing != nil {
-		err = fmt.Errorf("writing: %w", writing)
+	if writing := <-wrote; writing != nil && errors.Is(err, net.ErrClosed) {
+		err = fmt.Errorf("writing: %w", writing) // which closed the connection
 	}
 	l.down()
 	return err
@@ -205,7 +205,7 @@ func (l *Link) down() {
 		l.o.Metrics.Links(exporter.LinkDown).Inc()
 		l.o.Metrics.LinkReconnects.Inc()
 	}
-	l.conn, l.err = nil, errLinkEnded
+	l.conn, l.err = nil, errLinkDown
 	if l.java {
 		list = l.requests.dropPending()
 	}

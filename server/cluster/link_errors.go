@@ -17,5 +17,5 @@ var (
 var (
 	errLinkSilent = errors.New("the node has said nothing for too long")
 	errLinkWords  = errors.New("the node says what no node says here")
-	errLinkEnded  = errors.New("the link was closed")
+	errLinkDown   = errors.New("the link is not connected")
 )
