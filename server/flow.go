@@ -12,6 +12,10 @@ import (
 // rate does not wake a goroutine for each of them.
 const flowSlice = 50 * time.Millisecond
 
+// flowPatience is how long a push may wait. It is below the time after which the entry
+// points take a node that says nothing for lost.
+const flowPatience = 3 * time.Second
+
 // whole is a permit of a bucket, which fills by parts of a billionth.
 const whole = int64(time.Second)
 
@@ -65,6 +69,7 @@ type flow struct {
 
 	mu      sync.Mutex
 	permits bucket
+	room    int    // how many may wait
 	queue   []held // first in, first out; those before first are gone
 	first   int
 	busy    bool // a goroutine sends what waits
@@ -78,7 +83,11 @@ type held struct {
 }
 
 func newFlow(n *Node) *flow {
-	return &flow{n: n, permits: newBucket(n.opt.Limits.UnicastRate, time.Now())}
+	l := n.opt.Limits
+	return &flow{
+		n: n, permits: newBucket(l.UnicastRate, time.Now()),
+		room: min(l.UnicastQueue, l.UnicastRate*int(flowPatience/time.Second)),
+	}
 }
 
 // passes tells whether the caller may send a push at once. If not, it was queued, or
@@ -90,7 +99,7 @@ func (w *flow) passes(p *cluster.Push, user string, t cluster.Tracker) bool {
 		w.mu.Unlock()
 		return true
 	}
-	queued := len(w.queue)-w.first < w.n.opt.Limits.UnicastQueue && (w.busy || w.n.begin())
+	queued := len(w.queue)-w.first < w.room && (w.busy || w.n.begin())
 	if queued {
 		w.queue = append(w.queue, held{p, user, t})
 		w.n.metrics.FlowWaiting.Inc()
@@ -101,7 +110,7 @@ func (w *flow) passes(p *cluster.Push, user string, t cluster.Tracker) bool {
 	}
 	w.mu.Unlock()
 	if !queued {
-		t.Done(cluster.Result{Node: w.n.opt.ID, Outcome: protocol.OutcomeRejected})
+		w.reject(held{p, user, t})
 	}
 	return false
 }
@@ -116,11 +125,15 @@ func (w *flow) send() {
 		select {
 		case <-timer.C:
 		case <-w.n.quit:
-			w.reject()
+			w.empty()
 			return
 		}
 		batch, next, more := w.due()
 		for _, h := range batch {
+			if late := !h.p.Deadline.IsZero() && time.Now().After(h.p.Deadline); late {
+				w.reject(h)
+				continue
+			}
 			w.n.deliver(h.p, h.user, h.t)
 		}
 		if !more && w.idle() {
@@ -162,13 +175,17 @@ func (w *flow) idle() bool {
 	return !w.busy
 }
 
-// reject ends everything that waits, because the node stops.
-func (w *flow) reject() {
+// empty ends everything that waits, because the node stops.
+func (w *flow) empty() {
 	w.mu.Lock()
 	rest := w.cut(len(w.queue) - w.first)
 	w.busy = false
 	w.mu.Unlock()
 	for _, h := range rest {
-		h.t.Done(cluster.Result{Node: w.n.opt.ID, Outcome: protocol.OutcomeRejected})
+		w.reject(h)
 	}
+}
+
+func (w *flow) reject(h held) {
+	h.t.Done(cluster.Result{Node: w.n.opt.ID, Outcome: protocol.OutcomeRejected})
 }

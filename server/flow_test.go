@@ -142,10 +142,34 @@ func TestPushesWaitWhenTheNodeStops(t *testing.T) {
 	})
 }
 
-// Lists pass as single pushes do, whoever sends them at the same time.
+// A push waits for three seconds at most, and not beyond the time its sender waits.
+func TestPushesWaitOnlySoLong(t *testing.T) {
+	t.Parallel()
+	onStage(t, func(o *Options) { o.Limits.UnicastRate = 10 }, func(s *stage) {
+		s.join("alice")
+		all := s.send("alice", 1, 41)
+		if r := all[40].wantEnds(nil); r.Outcome != protocol.OutcomeRejected || all[40].endAt != 0 {
+			t.Errorf("one that would wait too long: %s after %v", r.Outcome, all[40].endAt)
+		}
+		if all[39].wantEnds(map[protocol.Outcome]int{protocol.OutcomeSent: 1}); all[39].endAt != flowPatience {
+			t.Errorf("the last ended after %v", all[39].endAt)
+		}
+		late, w := &cluster.Push{ID: "late", Content: []byte("late"), Deadline: time.Now().Add(50 * time.Millisecond)}, s.watch()
+		s.Push(late, "alice", w)
+		if r := w.wantEnds(nil); r.Outcome != protocol.OutcomeRejected {
+			t.Errorf("one that nobody waits for any more: %s", r.Outcome)
+		}
+		synctest.Wait()
+		if got := s.received("alice"); len(got) != 40 {
+			t.Errorf("%d arrived", len(got))
+		}
+	})
+}
+
+// Whoever sends at the same time, each user's pushes stay in order.
 func TestFlowOfManySenders(t *testing.T) {
 	t.Parallel()
-	onStage(t, func(o *Options) { o.Limits.UnicastRate = 50 }, func(s *stage) {
+	onStage(t, func(o *Options) { o.Limits.UnicastRate = 100 }, func(s *stage) {
 		const users, each = 10, 30
 		s.crowd(users)
 		all := make(chan []*watcher, users)
@@ -166,8 +190,8 @@ func TestFlowOfManySenders(t *testing.T) {
 				}
 			}
 		}
-		if last := s.times()[users*each-1]; last < 5*time.Second || last > 5*time.Second+2*flowSlice {
-			t.Errorf("300 pushes at 50 a second took %v", last)
+		if last := s.times()[users*each-1]; last < 2*time.Second || last > 2*time.Second+2*flowSlice {
+			t.Errorf("300 pushes at 100 a second took %v", last)
 		}
 	})
 }

@@ -65,7 +65,8 @@ type Limits struct {
 	// UnicastRate is how many pushes to single users per second the node sends, after
 	// the first so many at once; the next wait in order. 0: no limit.
 	UnicastRate int
-	// UnicastQueue is how many of them may wait; one more ends as rejected.
+	// UnicastQueue is how many of them may wait, none for longer than 3 s; one more
+	// ends as rejected.
 	UnicastQueue int
 	// GatewayPacketBytes is the longest body of a push that a back end may send; one
 	// that announces more is answered with a push failure and read over.

@@ -157,7 +157,7 @@ type Push struct {
 	MaxBroadcasts  int      `key:"max_broadcasts" default:"16" min:"1" max:"1024" doc:"Broadcasts that run at a time; the next ends as rejected."`
 	BroadcastRate  int      `key:"broadcast_rate" default:"3000" min:"0" max:"1000000" doc:"Connections per second that one broadcast writes to on each node, after the first so many at once. A task id in Redis sets its own. 0: as fast as sockets take it."`
 	UnicastRate    int      `key:"unicast_rate" default:"0" min:"0" max:"1000000" doc:"Pushes to single users per second that a node sends, after the first so many at once; the next wait in order. 0: no limit."`
-	UnicastQueue   int      `key:"unicast_queue" default:"10000" min:"1" max:"1000000" doc:"Pushes that may wait for it; one more ends as rejected."`
+	UnicastQueue   int      `key:"unicast_queue" default:"10000" min:"1" max:"1000000" doc:"Pushes that may wait for it, none for longer than 3 s; one more ends as rejected."`
 	RouteTimeout   Duration `key:"route_timeout" default:"5s" min:"100ms" max:"1m" doc:"How long a push may wait for a node that does not answer, or for the store."`
 	DrainRate      int      `key:"drain_rate" default:"500" min:"1" max:"1000000" doc:"Connections a second that are asked to leave while the node drains."`
 	DrainTimeout   Duration `key:"drain_timeout" default:"30s" min:"0s" max:"1h" doc:"How long a process that was asked to end drains before it closes what is left. 0: it does not drain."`
