@@ -133,6 +133,14 @@ func (a *zkAnnouncer) current() *Peer {
 	return a.self
 }
 
+// id is that of this process's node, empty while none is announced.
+func (a *zkAnnouncer) id() string {
+	if self := a.current(); self != nil {
+		return self.ID
+	}
+	return ""
+}
+
 func (a *zkAnnouncer) update(self Peer) {
 	self = complete(self)
 	if _, err := encodePeer(self); err != nil {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -180,6 +182,34 @@ func testExpiredSession(t *testing.T, server *backing.ZooKeeper, ns string) {
 	}
 	b.join(t, testPeer("node-2", 1))
 	within(t, "it sees what happens", func() bool { return a.has("node-1", "node-2") && a.Err() == nil })
+}
+
+// All lose their sessions at once, as when ZooKeeper says nothing for too long. Whoever
+// comes back first does not take the others for dead, but for the one that is.
+func testAllSessionsExpired(t *testing.T, server *backing.ZooKeeper, ns string) {
+	proxy, last := backing.StartProxy(t, server.Addr), backing.StartProxy(t, server.Addr)
+	a, b, c := openZK(t, ns, proxy.Addr), openZK(t, ns, proxy.Addr), openZK(t, ns, last.Addr)
+	watcher, raw := openZK(t, ns, proxy.Addr), rawZK(t, server.Addr)
+	for i, u := range []*zkUnderTest{a, b, c} {
+		u.join(t, testPeer("node-"+strconv.Itoa(i+1), i))
+	}
+	all := []*zkUnderTest{a, b, watcher}
+	for _, u := range all {
+		within(t, "all are seen", func() bool { return u.has("node-1", "node-2", "node-3") })
+		neverEmpty(t, u, 2)
+	}
+	proxy.Cut()
+	last.Cut()
+	within(t, "all sessions have ended", func() bool {
+		names, _, err := raw.Children("/" + ns + "/cluster/gs")
+		return err == nil && len(names) == 0
+	})
+	proxy.Heal()
+	for i, u := range all {
+		within(t, fmt.Sprintf("number %d sees those that live, and them alone", i), func() bool {
+			return u.has("node-1", "node-2") && u.Err() == nil && testutil.ToFloat64(u.metrics.RegistrySessionsLost) == 1
+		})
+	}
 }
 
 // closeSession speaks ZooKeeper's protocol to take a session over and end it. The

@@ -29,6 +29,7 @@ type zkView struct {
 	folders    [numServices]*zkFolder
 	generation uint64 // of the connection that everything was last read over
 	hidden     []string
+	spared     zkSpared
 
 	mu      sync.Mutex
 	touches map[string]zk.EventType // by path, since the goroutine looked; bounded by the number of watches
@@ -106,7 +107,8 @@ func (v *zkView) run() {
 			continue
 		}
 		retry.reset()
-		v.publish()
+		v.publish(link)
+		again = v.spared.over(time.Now())
 		select {
 		case <-v.z.quit:
 			return
@@ -260,7 +262,7 @@ func (v *zkView) skip(e *zkEntry, err error) {
 }
 
 // publish makes what was read visible.
-func (v *zkView) publish() {
+func (v *zkView) publish(link zkLink) {
 	var entries []entry
 	for _, f := range v.folders {
 		for _, e := range f.entries {
@@ -271,6 +273,9 @@ func (v *zkView) publish() {
 	}
 	list, hidden := mergePeers(entries)
 	v.warn(hidden)
+	before, _ := v.peers()
+	v.spared.begin(link.session, v.z.wire.sessionTimeout(), before, v.z.announce.id(), time.Now())
+	list = v.spared.add(list, time.Now())
 	v.mu.Lock()
 	changed := v.err != nil || !v.known || !slices.EqualFunc(v.list, list, samePeer)
 	v.list, v.known, v.err = list, true, nil

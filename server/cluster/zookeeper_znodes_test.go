@@ -40,6 +40,7 @@ func TestZooKeeper(t *testing.T) {
 		"Reconnect":            testReconnect,
 		"Cut":                  testCut,
 		"ExpiredSession":       testExpiredSession,
+		"AllSessionsExpired":   testAllSessionsExpired,
 		"JoinTimesOut":         testJoinTimesOut,
 		"CloseWhileCut":        testCloseWhileCut,
 		"FoldersRemoved":       testFoldersRemoved,
