@@ -89,17 +89,19 @@ func (c *conn) bindUser(p *protocol.Packet, m protocol.Bind) {
 	}
 	c.node.binding.add(c.id)
 	defer c.node.binding.remove(c.id)
-	class, old, err := c.register(m)
+	route, old, err := c.register(m)
 	if err != nil {
 		c.node.bindFailed.warn(c.node.log, "binding failed, devices are told to try again", "err", err, "conn", c.name(), "user", m.UserID)
 		// Not "bind failed", which tells a device that its user is refused for good.
 		c.fail(p, protocol.CodeDispatchError, protocol.ReasonDispatchError, protocol.CloseStore)
 		return
 	}
-	replaced, bound := c.enter(m, p.SessionID)
+	replaced, bound := c.enter(m, p.SessionID, route.Since)
 	if !bound {
-		c.unregister(m.UserID, class)
-		return
+		// Whoever had the user lost the route to this connection. It is to know that,
+		// rather than to wait for pushes that do not find it.
+		c.unregister(m.UserID, route.ClientType)
+		replaced = c.node.bound(m.UserID, old.Connection)
 	}
 	if replaced != nil {
 		replaced.evict(m.UserID, protocol.CloseReplaced)
@@ -131,8 +133,9 @@ func (c *conn) retag(m protocol.Bind) binding {
 }
 
 // enter makes the connection visible to pushes and confirms the bind in one step,
-// so that no push overtakes the confirmation and none misses it.
-func (c *conn) enter(m protocol.Bind, session int32) (replaced *conn, bound bool) {
+// so that no push overtakes the confirmation and none misses it. since is that of the
+// route, so that it is claimed again as what it was: no younger than one that replaced it.
+func (c *conn) enter(m protocol.Bind, session int32, since time.Time) (replaced *conn, bound bool) {
 	bound = true
 	c.sent(func(s *scratch) error {
 		if c.end != protocol.CloseUnknown {
@@ -140,7 +143,7 @@ func (c *conn) enter(m protocol.Bind, session int32) (replaced *conn, bound bool
 			return errClosed
 		}
 		class := c.device.class()
-		c.user, c.tags, c.bound = m.UserID, m.Tags, time.Now().UnixMilli()
+		c.user, c.tags, c.bound = m.UserID, m.Tags, since.UnixMilli()
 		c.evicted = protocol.CloseUnknown
 		replaced = c.node.hub.bind(m.UserID, class, c)
 		c.node.metrics.Bound(class).Inc()
@@ -167,21 +170,23 @@ func (c *conn) forgetUser() (user string, class protocol.ClientType) {
 	c.mu.Lock()
 	user, device := c.user, c.device
 	c.user, c.tags, c.evicted = "", "", protocol.CloseUnknown
+	if user != "" {
+		c.node.hub.unbind(user, c)
+	}
 	c.mu.Unlock()
 	if user == "" {
 		return "", class
 	}
 	class = device.class()
-	c.node.hub.unbind(user, c)
 	c.node.metrics.Bound(class).Dec()
 	return user, class
 }
 
-// register writes the route of a user to this connection and returns its class and
-// the online route that it replaced, if any. The caller runs in the user's lane of
+// register writes the route of a user to this connection and returns it and the
+// online route that it replaced, if any. The caller runs in the user's lane of
 // the store pool.
-func (c *conn) register(m protocol.Bind) (class protocol.ClientType, old store.Route, err error) {
-	route := c.route(time.Now())
+func (c *conn) register(m protocol.Bind) (route, old store.Route, err error) {
+	route = c.route(time.Now())
 	err = c.node.ask(exporter.StorePutRoute, func(ctx context.Context) (err error) {
 		old, _, err = c.node.opt.Store.PutRoute(ctx, m.UserID, route)
 		return err
@@ -190,7 +195,7 @@ func (c *conn) register(m protocol.Bind) (class protocol.ClientType, old store.R
 		// The write may have been done all the same, with only its answer lost.
 		c.node.dropLater(m.UserID, route)
 	}
-	return route.ClientType, old, err
+	return route, old, err
 }
 
 // route is the route to this connection for a user bound at the given time.

@@ -2,7 +2,8 @@ package server
 
 import (
 	"context"
-	"math/rand/v2"
+	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,15 +11,17 @@ import (
 
 	"github.com/fanfare-push/fanfare/exporter"
 	"github.com/fanfare-push/fanfare/protocol"
-	"github.com/fanfare-push/fanfare/server/cluster"
 	"github.com/fanfare-push/fanfare/server/store"
 )
 
-// keeper is what keeps the store's routes and the registry true to the node: one
-// goroutine does what others want done, so that nothing of it runs twice at a time.
+// keeper is what keeps the store's routes and the registry true to the node. One
+// goroutine does what others want done, so that nothing of it runs twice at a time;
+// another one sweeps, which may take long.
 type keeper struct {
 	wake     chan struct{} // a token while something is wanted
 	announce chan struct{} // a token while the registry is to be told of the node's state
+	sweeping chan struct{} // a token while a sweep is wanted
+	vanished chan struct{} // a token while there are gateways in gone that nobody looked at
 
 	mu       sync.Mutex
 	resync   bool
@@ -26,9 +29,9 @@ type keeper struct {
 	gone     []string // gateways of nodes that vanished
 	drops    []store.UserRoute
 	overflow bool // drops were given up: only a sweep finds them
+	cut      bool // the registry was away since the keeper looked last
 
-	gateways map[string]cluster.State // of the peers as last seen; the keeper's goroutine alone
-	cut      bool                     // the registry was away when last seen; likewise
+	gateways map[string]bool // of the peers as last seen; the keeper's goroutine alone
 }
 
 // sweepKind is which routes are looked after; larger includes smaller.
@@ -43,14 +46,19 @@ const (
 const (
 	// maxDrops bounds the routes that wait to be taken back; what is more is found by a sweep.
 	maxDrops = 100_000
-	// dropRetry is the time between two attempts to take routes back.
+	// dropRetry is the time between two attempts to take routes back, or to do again
+	// what the store did not.
 	dropRetry = 5 * time.Second
 	// deadGrace is how long after a node vanished its routes are looked for: its
 	// devices come back in the meantime and replace most of them.
 	deadGrace = 3 * time.Second
 )
 
-func (k *keeper) init() { k.wake, k.announce = make(chan struct{}, 1), make(chan struct{}, 1) }
+func (k *keeper) init() {
+	for _, token := range []*chan struct{}{&k.wake, &k.announce, &k.sweeping, &k.vanished} {
+		*token = make(chan struct{}, 1)
+	}
+}
 
 // want notes what is to be done and wakes the keeper.
 func (k *keeper) want(note func()) {
@@ -68,19 +76,14 @@ func poke(c chan struct{}) {
 	}
 }
 
-func (k *keeper) wantSweep(kind sweepKind) {
-	k.want(func() { k.sweep = max(k.sweep, kind) })
-}
-
 func (k *keeper) wantResync() { k.want(func() { k.resync = true }) }
 
-// take returns what is wanted and forgets it.
-func (k *keeper) take() (resync bool, sweep sweepKind) {
+// takeResync returns whether routes are to be written again, and forgets it.
+func (k *keeper) takeResync() (wanted bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	resync, sweep = k.resync, k.sweep
-	k.resync, k.sweep = false, sweepNone
-	return resync, sweep
+	wanted, k.resync = k.resync, false
+	return wanted
 }
 
 func (k *keeper) waitingDrops() int {
@@ -89,44 +92,45 @@ func (k *keeper) waitingDrops() int {
 	return len(k.drops)
 }
 
-// keep runs until the node stops.
-func (n *Node) keep() {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+// life returns a context that ends when the node stops.
+func (n *Node) life() (ctx context.Context, cancel func()) {
+	ctx, cancel = context.WithCancel(context.Background())
 	n.services.Go(func() {
 		<-n.quit
 		cancel()
 	})
+	return ctx, cancel
+}
+
+// keep runs until the node stops.
+func (n *Node) keep() {
+	ctx, cancel := n.life()
+	defer cancel()
 	for _, stop := range n.listenAround() {
 		defer stop()
 	}
-	regular := time.NewTimer(n.sweepIn())
-	defer regular.Stop()
 	retry := time.NewTicker(dropRetry)
 	defer retry.Stop()
-	dead := time.NewTimer(0)
-	defer dead.Stop()
 	for {
 		select {
 		case <-n.quit:
 			return
 		case <-n.keeper.wake:
-			resync, sweep := n.keeper.take()
-			if n.lookAround() {
-				dead.Reset(deadGrace + rand.N(time.Second))
-			}
-			if resync {
-				n.dropAgain(ctx)
-				n.resync(ctx)
-			}
-			n.sweepRoutes(ctx, sweep, "own")
 		case <-retry.C:
 			n.dropAgain(ctx)
-		case <-dead.C:
-			n.sweepGone(ctx)
-		case <-regular.C:
-			n.sweepRoutes(ctx, sweepAll, "all")
-			regular.Reset(n.sweepIn())
+		}
+		if n.lookAround() {
+			poke(n.keeper.vanished)
+		}
+		if n.storeErr() != nil || !n.keeper.takeResync() {
+			continue // what is wanted stays so
+		}
+		n.dropAgain(ctx)
+		if err := n.resync(ctx); err != nil {
+			n.log.Warn("routes were not written again; that is tried once more", "err", err)
+			n.keeper.mu.Lock()
+			n.keeper.resync = true
+			n.keeper.mu.Unlock()
 		}
 	}
 }
@@ -137,7 +141,7 @@ func (n *Node) listenAround() (stops []func()) {
 		stops = append(stops, n.opt.Store.Kicks(n.place.Address, n.kicked, n.keeper.wantResync))
 	}
 	if n.opt.Registry != nil {
-		stops = append(stops, n.opt.Registry.Watch(func() { n.keeper.want(func() {}) }))
+		stops = append(stops, n.opt.Registry.Watch(n.registryChanged))
 	}
 	if s, ok := n.opt.Store.(interface{ Watch(func(error)) func() }); ok {
 		stops = append(stops, s.Watch(func(err error) {
@@ -149,6 +153,13 @@ func (n *Node) listenAround() (stops []func()) {
 	return stops
 }
 
+// registryChanged notes that the registry was away, which may be over when the keeper
+// comes to it, and wakes the keeper.
+func (n *Node) registryChanged() {
+	away := n.opt.Registry.Err() != nil
+	n.keeper.want(func() { n.keeper.cut = n.keeper.cut || away })
+}
+
 // lookAround compares the registry with what it was and tells whether a node vanished.
 // When the registry is back after it was away, others may have taken this node for
 // dead and its routes for stale.
@@ -157,30 +168,29 @@ func (n *Node) lookAround() (vanished bool) {
 	if r == nil {
 		return false
 	}
-	if r.Err() != nil {
-		k.cut = true
+	away := r.Err() != nil // asked before the peers: it turns to nil only after they were read anew
+	peers, known := r.Peers()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cut = k.cut || away; away {
 		return false
 	}
-	if k.cut {
-		k.cut = false
-		k.wantResync()
-	}
-	peers, known := r.Peers()
+	k.resync, k.cut = k.resync || k.cut, false
 	if !known {
 		return false
 	}
-	now := make(map[string]cluster.State, len(peers))
+	now := make(map[string]bool, len(peers))
 	for _, p := range peers {
-		now[p.Gateway] = p.State
+		now[p.Gateway] = true
 	}
-	k.mu.Lock()
-	for gateway, state := range k.gateways {
-		if _, there := now[gateway]; !there && state != cluster.Draining {
-			k.gone = append(k.gone, gateway)
+	for gateway := range k.gateways {
+		if !now[gateway] {
 			vanished = true
+			if !slices.Contains(k.gone, gateway) {
+				k.gone = append(k.gone, gateway)
+			}
 		}
 	}
-	k.mu.Unlock()
 	k.gateways = now
 	return vanished
 }
@@ -225,23 +235,38 @@ func (n *Node) dropAgain(ctx context.Context) {
 	k.mu.Lock()
 	drops := k.drops
 	k.drops = nil
-	if k.overflow {
-		k.overflow, k.sweep = false, max(k.sweep, sweepOwn)
-	}
+	overflow := k.overflow
+	k.overflow = false
 	k.mu.Unlock()
+	if overflow {
+		k.wantSweep(sweepOwn)
+	}
 	var g errgroup.Group
 	g.SetLimit(dropsAtOnce)
 	for _, d := range drops {
 		g.Go(func() error {
-			if ctx.Err() == nil {
-				n.dropRoute(d.User, d.Route)
-			}
+			n.dropInTurn(ctx, d)
 			return nil
 		})
 	}
 	_ = g.Wait() // none returns an error
 	n.metrics.RouteDropsWaiting.Set(float64(k.waitingDrops()))
-	k.want(func() {})
+}
+
+// dropInTurn takes a route back in the lane of its user, unless the connection is bound
+// to the user again: then the route is right. It waits for that.
+func (n *Node) dropInTurn(ctx context.Context, r store.UserRoute) {
+	done := make(chan struct{})
+	n.store.wait(maphash.String(n.hub.seed, r.User), n.quit, func() {
+		defer close(done)
+		if !n.has(r.User, &r.Route) {
+			n.dropRoute(r.User, r.Route)
+		}
+	})
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 const (
@@ -252,7 +277,7 @@ const (
 // resync writes the routes of all bound connections again, some at a time, and ends
 // the connections whose users were found to be connected elsewhere: the kick did not
 // reach this node.
-func (n *Node) resync(ctx context.Context) {
+func (n *Node) resync(ctx context.Context) error {
 	var conns []*conn
 	restored, replaced := 0, 0
 	for shard := range hubShards {
@@ -260,15 +285,14 @@ func (n *Node) resync(ctx context.Context) {
 		for rest := conns; len(rest) > 0; {
 			chunk := rest[:min(len(rest), resyncChunk)]
 			rest = rest[len(chunk):]
-			written, taken, err := n.restore(chunk)
+			written, taken, err := n.restore(ctx, chunk)
 			if err != nil {
-				n.log.Warn("routes were not written again; that is tried when the store is back", "err", err)
-				return
+				return err
 			}
 			restored, replaced = restored+written, replaced+taken
 			select {
 			case <-ctx.Done():
-				return
+				return nil
 			case <-time.After(resyncPause):
 			}
 		}
@@ -277,10 +301,11 @@ func (n *Node) resync(ctx context.Context) {
 	if restored+replaced > 0 {
 		n.log.Info("routes were written again", "routes", restored, "connected_elsewhere", replaced)
 	}
+	return nil
 }
 
 // restore writes the routes of those connections that are bound.
-func (n *Node) restore(conns []*conn) (written, replaced int, err error) {
+func (n *Node) restore(ctx context.Context, conns []*conn) (written, replaced int, err error) {
 	var routes []store.UserRoute
 	var owners []*conn
 	for _, c := range conns {
@@ -301,11 +326,11 @@ func (n *Node) restore(conns []*conn) (written, replaced int, err error) {
 	}
 	for i, c := range owners {
 		if _, elsewhere := taken[i]; elsewhere {
-			c.evict(routes[i].User, protocol.CloseReplaced)
+			c.evictOf(routes[i].User, routes[i].Since.UnixMilli(), protocol.CloseReplaced)
 			continue
 		}
 		if c.boundUser() != routes[i].User { // it left while its route was written
-			n.dropRoute(routes[i].User, routes[i].Route)
+			n.dropInTurn(ctx, routes[i])
 		}
 	}
 	n.metrics.RoutesRestored.Add(float64(len(routes) - len(taken)))

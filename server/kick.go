@@ -31,23 +31,24 @@ func (n *Node) Kick(user string, types ...protocol.ClientType) int {
 // is to. The device is told by KICK and gets nothing any more. MPush leaves it at
 // that; here the connection is closed a little later, with the reason, unless the
 // device says something that shows that it understood: unbinds, binds or shakes hands.
-func (c *conn) evict(user string, reason protocol.CloseReason) {
+func (c *conn) evict(user string, reason protocol.CloseReason) { c.evictOf(user, 0, reason) }
+
+// evictOf does so if the user was bound at the given time in Unix milliseconds, 0 for
+// any: it may have come back since somebody found that it was gone.
+func (c *conn) evictOf(user string, since int64, reason protocol.CloseReason) {
 	evicted := false
 	c.sent(func(s *scratch) error {
-		if c.end != protocol.CloseUnknown || c.user != user {
+		if c.end != protocol.CloseUnknown || c.user != user || since != 0 && c.bound != since {
 			return nil // it left by itself in the meantime
 		}
 		evicted = true
+		c.node.hub.unbind(user, c) // before it can be bound to another
 		c.user, c.tags = "", ""
 		c.evicted, c.bound = reason, time.Now().UnixMilli()
 		c.node.metrics.Bound(c.device.class()).Dec()
 		return c.sealLocked(s, protocol.CmdKick, 0, &protocol.Kick{DeviceID: c.device.id, UserID: user})
 	})
-	if !evicted {
-		return
-	}
-	c.node.hub.unbind(user, c)
-	if c.node.opt.KickGrace == 0 {
+	if evicted && c.node.opt.KickGrace == 0 {
 		c.close(reason, true)
 	}
 }
@@ -74,7 +75,7 @@ func (n *Node) kickElsewhere(user string, old store.Route) {
 	})
 	n.metrics.Kicks(exporter.DirectionOut, err == nil).Inc()
 	if err != nil {
-		n.log.Warn("the node that had the user before could not be told; it finds out when it next looks after its routes",
+		n.kickFailed.warn(n.log, "nodes that had users before could not be told; they find out when they next look after their routes",
 			"err", err, "user", user, "gateway", old.Address)
 	}
 }
@@ -94,11 +95,25 @@ func (n *Node) evictKicked(k store.Kick) {
 	if c == nil {
 		return
 	}
+	d, ok := c.describe(k.User) // the kick may name another class: its sender wrote that
+	if !ok {
+		return
+	}
 	reason := protocol.CloseReplaced
-	if c.unregister(k.User, k.ClientType) {
+	if c.unregister(k.User, d.ClientType) {
 		reason = protocol.CloseKicked
 	}
 	c.evict(k.User, reason)
+}
+
+// has tells whether the connection that a route names has the user in the route's class.
+func (n *Node) has(user string, r *store.Route) bool {
+	c := n.bound(user, r.Connection)
+	if c == nil {
+		return false
+	}
+	d, ok := c.describe(user)
+	return ok && d.ClientType == r.ClientType
 }
 
 // bound finds the connection of that name which has the user, nil if none does.

@@ -48,6 +48,7 @@ type Node struct {
 	membership membership
 	bindFailed seldom
 	dropFailed seldom
+	kickFailed seldom
 	saveFailed seldom
 	loadFailed seldom
 	draining   drainRun
@@ -122,6 +123,7 @@ func (n *Node) Start() error {
 	}
 	n.services.Go(n.sweep)
 	n.services.Go(n.keep)
+	n.services.Go(n.lookAfterRoutes)
 	n.services.Go(n.tellRegistry)
 	n.log.Info("node is serving", "device", n.address(kindDevice), "websocket", n.address(kindWebSocket),
 		"gateway", n.address(kindGateway), "capacity", n.capacity)

@@ -29,38 +29,113 @@ func (n *Node) sweepIn() time.Duration {
 	return every/2 + rand.N(every)
 }
 
-// sweepGone looks for the routes of nodes that vanished, on one node of those left.
-func (n *Node) sweepGone(ctx context.Context) {
-	n.keeper.mu.Lock()
-	gone := n.keeper.gone
-	n.keeper.gone = nil
-	n.keeper.mu.Unlock()
-	for _, gateway := range gone {
-		if n.dead(gateway) && n.lease(ctx, "sweep:"+gateway, goneLease) {
-			n.sweepRoutes(ctx, sweepAll, "")
-			return // which found those of the others too
+// lookAfterRoutes sweeps for stale routes when that is wanted, after a node vanished
+// and now and then, until the node stops.
+func (n *Node) lookAfterRoutes() {
+	ctx, cancel := n.life()
+	defer cancel()
+	regular := time.NewTimer(n.sweepIn())
+	defer regular.Stop()
+	gone := time.NewTimer(time.Hour)
+	gone.Stop()
+	defer gone.Stop()
+	again := time.NewTicker(dropRetry)
+	defer again.Stop()
+	for {
+		select {
+		case <-n.quit:
+			return
+		case <-n.keeper.sweeping:
+		case <-again.C: // a sweep that failed is still wanted
+		case <-n.keeper.vanished:
+			gone.Reset(deadGrace + rand.N(time.Second))
+			continue
+		case <-gone.C:
+			if !n.takeGone() {
+				gone.Reset(dropRetry)
+				continue
+			}
+		case <-regular.C:
+			regular.Reset(n.sweepIn())
+			if taken, err := n.lease("sweep:all", n.sweepIn()/2); err != nil || !taken {
+				continue
+			}
+			n.keeper.wantSweep(sweepAll)
 		}
+		n.sweepWanted(ctx)
 	}
 }
 
-// lease takes a lease; a store that does not answer is as good as a lease of somebody else.
-func (n *Node) lease(_ context.Context, name string, ttl time.Duration) (taken bool) {
-	err := n.ask(exporter.StoreLease, func(ctx context.Context) (err error) {
+func (k *keeper) wantSweep(kind sweepKind) {
+	k.mu.Lock()
+	k.sweep = max(k.sweep, kind)
+	k.mu.Unlock()
+	poke(k.sweeping)
+}
+
+// sweepWanted does the sweep that is wanted, if one is. One that fails stays wanted.
+func (n *Node) sweepWanted(ctx context.Context) {
+	k := &n.keeper
+	k.mu.Lock()
+	kind := k.sweep
+	k.sweep = sweepNone
+	k.mu.Unlock()
+	if kind == sweepNone || n.sweepRoutes(ctx, kind) {
+		return
+	}
+	k.mu.Lock()
+	k.sweep = max(k.sweep, kind)
+	k.mu.Unlock()
+}
+
+// takeGone wants a sweep for the routes of nodes that vanished, on one node of those
+// left. It is false if that cannot be told now.
+func (n *Node) takeGone() (ok bool) {
+	k := &n.keeper
+	k.mu.Lock()
+	gone := k.gone
+	k.gone = nil
+	k.mu.Unlock()
+	for i, gateway := range gone {
+		taken, err := false, n.registryErr()
+		if err == nil && n.dead(gateway) {
+			taken, err = n.lease("sweep:"+gateway, goneLease)
+		}
+		if err != nil {
+			k.mu.Lock()
+			k.gone = append(k.gone, gone[i:]...)
+			k.mu.Unlock()
+			return false
+		}
+		if taken {
+			k.wantSweep(sweepAll) // which finds those of the others too
+			return true
+		}
+	}
+	return true
+}
+
+// lease takes a lease; it is an error if nobody knows who has it.
+func (n *Node) lease(name string, ttl time.Duration) (taken bool, err error) {
+	if err = n.storeErr(); err != nil {
+		return false, err
+	}
+	err = n.ask(exporter.StoreLease, func(ctx context.Context) (err error) {
 		taken, err = n.opt.Store.Lease(ctx, name, ttl)
 		return err
 	})
-	return err == nil && taken
+	return taken, err
 }
 
 // sweepRoutes takes stale routes offline: those to connections that this node does not
-// have, and with sweepAll those to nodes that are gone. lease, if given for all, keeps
-// others from doing the same.
-func (n *Node) sweepRoutes(ctx context.Context, kind sweepKind, lease string) {
-	if kind == sweepNone || n.storeErr() != nil || n.place.Address == "" {
-		return
+// have, and with sweepAll those to nodes that are gone. It is false if it is to be done
+// again.
+func (n *Node) sweepRoutes(ctx context.Context, kind sweepKind) (done bool) {
+	if n.place.Address == "" {
+		return true
 	}
-	if kind == sweepAll && lease != "" && !n.lease(ctx, "sweep:"+lease, n.sweepIn()/2) {
-		return
+	if n.storeErr() != nil {
+		return false
 	}
 	rate := n.opt.SweepRate
 	if rate <= 0 {
@@ -71,7 +146,7 @@ func (n *Node) sweepRoutes(ctx context.Context, kind sweepKind, lease string) {
 		return n.stale(user, r, kind)
 	})
 	if ctx.Err() != nil {
-		return
+		return true
 	}
 	result := exporter.ResultOK
 	if err != nil {
@@ -80,12 +155,13 @@ func (n *Node) sweepRoutes(ctx context.Context, kind sweepKind, lease string) {
 	n.metrics.StoreDuration(exporter.StoreSweep, result).Observe(time.Since(began).Seconds())
 	n.metrics.RouteSweeps(err == nil).Inc()
 	if err != nil {
-		n.log.Warn("the sweep for stale routes did not come to its end", "err", err)
-		return
+		n.log.Warn("the sweep for stale routes did not come to its end; it is done again", "err", err)
+		return false
 	}
 	n.metrics.RoutesSweptAt.SetToCurrentTime()
 	n.log.Info("stale routes were swept", "routes", report.Routes, "stale", report.Stale,
 		"taken_off_online_list", report.Unlisted, "took", time.Since(began).Round(time.Millisecond))
+	return true
 }
 
 // stale tells whether a route leads nowhere.
@@ -95,7 +171,7 @@ func (n *Node) stale(user string, r store.Route, kind sweepKind) bool {
 	}
 	if r.Address == n.place.Address {
 		// Asked in this order: a connection goes from the first to the second.
-		if n.binding.has(r.Connection) || n.bound(user, r.Connection) != nil {
+		if n.binding.has(r.Connection) || n.has(user, &r) {
 			return false
 		}
 		n.metrics.RoutesStale(exporter.StaleConnection).Inc()
