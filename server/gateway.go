@@ -16,7 +16,8 @@ type gateways struct {
 	bytes   atomic.Int64                   // of pushes that were not answered, and of frames that are not complete
 	refused seldom
 	full    seldom
-	links   links // of other nodes
+	bad     seldom // pushes
+	links   links  // of other nodes
 
 	mu        sync.Mutex
 	open      map[*gateway]struct{}

@@ -116,7 +116,7 @@ func (w *gateway) refuseLong(known int) bool {
 		return false
 	}
 	session := int32(binary.BigEndian.Uint32(w.head[8:]))
-	w.node.log.Warn("gateway push refused: it is too long", "bytes", length, "limit", w.bodyLimit(), "remote", w.nc.RemoteAddr().String())
+	w.node.gateways.bad.warn(w.node.log, "gateway push refused: it is too long", "bytes", length, "limit", w.bodyLimit(), "remote", w.nc.RemoteAddr().String())
 	b := &backEnd{w: w, session: session, start: time.Now()}
 	b.refuse()
 	w.skip = int(length)

@@ -60,7 +60,7 @@ type RouterOptions struct {
 // of the user; pushes for others are tried and end as failed, within Timeout.
 //
 // Pushes for one user are handed over in the order of the calls, but for second
-// attempts and for lists of more than 64 users.
+// attempts and for lists of more than 16 users.
 type Router struct {
 	options   RouterOptions
 	local     site // of the process; member is nil without one

@@ -12,11 +12,15 @@ import (
 
 const (
 	// shortList is the longest list whose users are looked up like single ones.
-	shortList = 64
+	shortList = 16
 	// listUsers may wait in longer lists; a list over it ends as rejected.
 	listUsers = 1 << 20
 	// listLookups is how many calls of the store run at a time for lists.
 	listLookups = 4
+	// listWindow bounds what a list has on its way, in bytes of content that nodes were
+	// handed and did not answer for. The rest of the list waits, so that it does not
+	// overrun the queues to the nodes.
+	listWindow = 16 << 20
 )
 
 // listBound bounds what lists take of memory and of the store.
@@ -56,10 +60,17 @@ func (r *Router) PushAll(p *Push, users []string, t Tracker) {
 // walk pushes to a long list, chunk by chunk.
 func (r *Router) walk(p *Push, users []string, t Tracker) {
 	lastRead := r.options.Now()
+	window := make(chan struct{}, max(2, listWindow/(len(p.Content)+lookupBatch*64)))
 	for chunk := range slices.Chunk(users, lookupBatch) {
-		b := &batch{r: r, p: p, t: t}
+		select {
+		case window <- struct{}{}:
+		case <-r.quit: // the rest goes out as it can
+		}
+		part := &part{Tracker: t, window: window}
+		part.left.Store(int32(len(chunk)))
+		b := &batch{r: r, p: p, t: part}
 		if r.directory.alone() {
-			b.deliverHere(chunk, t)
+			b.deliverHere(chunk, part)
 			continue
 		}
 		here, away := r.divide(p, chunk)
@@ -84,6 +95,25 @@ func (r *Router) walk(p *Push, users []string, t Tracker) {
 		}
 		lastRead = r.options.Now()
 		b.found(away, routes)
+	}
+}
+
+// part is the tracker of a chunk. It leaves the window when all its users have ended.
+type part struct {
+	Tracker
+	left   atomic.Int32
+	window chan struct{}
+}
+
+// Done implements [Tracker].
+func (c *part) Done(res Result) {
+	c.Tracker.Done(res)
+	if c.left.Add(-1) > 0 {
+		return
+	}
+	select {
+	case <-c.window:
+	default: // the router is closing
 	}
 }
 

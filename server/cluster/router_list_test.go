@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"context"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/fanfare-push/fanfare/exporter"
 	"github.com/fanfare-push/fanfare/protocol"
@@ -110,6 +112,43 @@ func TestAListOfEveryKind(t *testing.T) {
 	if r.retried(exporter.ResultOK) != 1 || r.stale(exporter.StaleNode) != 1 {
 		t.Errorf("%d retries, %d stale routes", r.retried(exporter.ResultOK), r.stale(exporter.StaleNode))
 	}
+}
+
+// TestALongListDoesNotOverrunItsNodes: with large contents the rest of the list waits
+// for the answers.
+func TestALongListDoesNotOverrunItsNodes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := node("a")
+		a.answer = func(handed) {}
+		r := newRig(t, nil, a)
+		users := manyUsers(10 * lookupBatch)
+		for _, user := range users {
+			r.route(user, "a", mobile, "c1", long)
+		}
+		p := push()
+		p.Content = make([]byte, listWindow/4)
+		e := &ends{}
+		r.PushAll(p, users, e)
+		for answered := 0; answered < 10; answered++ {
+			synctest.Wait()
+			got := a.pushes()
+			if len(got) != min(10, answered+3) {
+				t.Fatalf("%d requests were answered, %d are on their way", answered, len(got)-answered)
+			}
+			got[answered].end(protocol.OutcomeSent)
+		}
+		e.wait(t, len(users))
+		r.PushAll(p, users, e) // and now it closes
+		synctest.Wait()
+		if err := r.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		for _, h := range a.pushes()[10:] {
+			h.end(protocol.OutcomeSent)
+		}
+		e.wait(t, 2*len(users))
+	})
 }
 
 func TestAListWhileTheStoreIsAway(t *testing.T) {
