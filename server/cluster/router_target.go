@@ -97,8 +97,13 @@ func (g *target) missed(error) {
 	g.decide(protocol.OutcomeFailed)
 }
 
-// decide ends a push that is handed to no node.
+// decide ends a push that no route leads anywhere for. A device that is bound here gets
+// it all the same: the store lost its route, or others took this node for dead.
 func (g *target) decide(o protocol.Outcome) {
+	if o == protocol.OutcomeOffline && g.r.holdsAny(g.p, g.user) {
+		g.deliverHere()
+		return
+	}
 	g.missing = 1 // nobody else knows of g yet
 	g.add(Result{Node: g.r.local.id, Outcome: o})
 }

@@ -110,6 +110,27 @@ func TestRouterServesNamedClassesHere(t *testing.T) {
 	r.want(r.send(push(), "alice"), protocol.OutcomeSent, "there") // by the routes, as ever
 }
 
+// TestADeviceHereNeedsNoRoute: the store may have lost the route, or other nodes took this
+// one for dead while it could not reach the registry.
+func TestADeviceHereNeedsNoRoute(t *testing.T) {
+	t.Parallel()
+	here, there := node("here"), node("there")
+	r := newRig(t, here, there)
+	users := manyUsers(shortList + 1)
+	for _, user := range users {
+		here.holds(user, mobile)
+	}
+	e := &ends{}
+	r.Push(push(), users[0], e)
+	r.PushAll(push(), users[:2], e)
+	r.PushAll(push(), users, e)
+	for _, res := range e.wait(t, 3+len(users)) {
+		r.want(res, protocol.OutcomeSent, "here")
+	}
+	r.want(r.send(push(), "nobody"), protocol.OutcomeOffline, "here")
+	r.want(r.send(push(pc), users[0]), protocol.OutcomeOffline, "here")
+}
+
 // TestADeviceThatLeftHereIsFollowed: it was bound here when the push came, and is not
 // when it is delivered.
 func TestADeviceThatLeftHereIsFollowed(t *testing.T) {
