@@ -4,7 +4,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -82,7 +81,7 @@ func checkBroadcast(wrong *complaints, w *world, m *sent, intact bool) (lost int
 
 // checkBooks waits until nothing is under way and compares the books of every process
 // with themselves, and those of the allocators with what their callers were told.
-func checkBooks(t *testing.T, w *world, s *stream) {
+func checkBooks(t *testing.T, w *world) {
 	t.Helper()
 	for _, p := range w.processes() {
 		eventually(t, p.name+" has ended everything", func() string {
@@ -95,12 +94,14 @@ func checkBooks(t *testing.T, w *world, s *stream) {
 			t.Errorf("%s accepted %v messages and ended %v", p.name, accepted, ended)
 		}
 	}
-	for _, m := range s.all {
-		if m.entry == viaAPI && m.err == nil {
-			w.past[m.outcome]++
+	told, books := make(map[protocol.Outcome]int), make(map[protocol.Outcome]int)
+	for _, s := range w.streams {
+		for _, m := range s.all {
+			if m.entry == viaAPI && m.err == nil {
+				told[m.outcome]++
+			}
 		}
 	}
-	books := make(tally)
 	for _, a := range w.allocators {
 		m := a.metrics()
 		for _, o := range protocol.Outcomes() {
@@ -108,8 +109,8 @@ func checkBooks(t *testing.T, w *world, s *stream) {
 		}
 	}
 	for _, o := range protocol.Outcomes() {
-		if books[o] != w.past[o] {
-			t.Errorf("by the allocators' books %d messages are %v, their callers were told so of %d", books[o], o, w.past[o])
+		if books[o] != told[o] {
+			t.Errorf("by the allocators' books %d messages are %v, their callers were told so of %d", books[o], o, told[o])
 		}
 	}
 }
@@ -159,6 +160,9 @@ func checkProbe(t *testing.T, w *world, s *stream) {
 		s.mu.Lock()
 		s.all = append(s.all, m)
 		s.mu.Unlock()
+		if m.later {
+			s.ask(t, m)
+		}
 		if m.err != nil || m.outcome != protocol.OutcomeAcked {
 			t.Errorf("after everything a push to %s ends as %v, %v (later: %v)", d.user, m.outcome, m.err, m.later)
 		}
@@ -171,7 +175,7 @@ func checkGone(t *testing.T, w *world) {
 	t.Helper()
 	var gone []*device
 	for i, d := range w.crowd.devices {
-		if i%6 == len(w.past)%6 {
+		if i%6 == len(w.streams)%6 {
 			gone = append(gone, d)
 		}
 	}
@@ -201,22 +205,15 @@ func checkGone(t *testing.T, w *world) {
 	eventually(t, "they are back", w.crowd.missing)
 }
 
-// told sums up what the senders of a stream were told.
-func (s *stream) told() (api, gateway map[string]int, failed int) {
+// told counts what the senders of a stream were told.
+func (s *stream) told() (api, gateway map[string]int) {
 	api, gateway = make(map[string]int), make(map[string]int)
 	for _, m := range s.all {
-		switch {
-		case m.entry == viaAPI && m.err != nil:
-			failed++
-		case m.entry == viaAPI:
-			api[m.outcome.String()]++
-		case errors.Is(m.err, errCutOff):
-			gateway["cut off"]++
-		case m.err != nil:
-			gateway["no answer"]++
-		default:
-			gateway[m.outcome.String()]++
+		if m.entry == viaAPI {
+			api[m.result()]++
+		} else {
+			gateway[m.result()]++
 		}
 	}
-	return api, gateway, failed
+	return api, gateway
 }

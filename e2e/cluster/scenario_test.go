@@ -3,6 +3,8 @@
 package cluster
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -12,6 +14,8 @@ type scenario struct {
 	name string
 	// intact: no connection of a device may end, and so nothing that was sent is lost.
 	intact bool
+	// losses are what else than success senders may be told; see [sent.result].
+	losses []string
 	// fail makes it fail, waits, and makes it whole again.
 	fail func(t *testing.T, w *world, f *failure)
 	// goesOn picks the messages that have to get through all the while.
@@ -30,7 +34,18 @@ type failure struct {
 // lasts waits while something is broken; that is all it is for.
 func (f *failure) lasts(d time.Duration) { time.Sleep(d) }
 
-// own tells whether a user was on a node.
+// blind waits until all of these say that they miss a part, and that alone.
+func (f *failure) blind(t *testing.T, part, other string, all ...*process) {
+	t.Helper()
+	for _, p := range all {
+		eventually(t, p.name+" misses its "+part, func() string {
+			ok, why := p.ready()
+			return unless(!ok && strings.Contains(why, part) && !strings.Contains(why, other), "ready %t: %s", ok, why)
+		})
+	}
+}
+
+// on tells whether a user was on a node.
 func (f *failure) on(n *node, user string) bool { return f.users[n.id][user] }
 
 const warmUp = time.Second
@@ -69,7 +84,7 @@ func (sc *scenario) run(t *testing.T, w *world, victim *node) {
 func (sc *scenario) report(t *testing.T, w *world, f *failure, before []series, lastBack, through, whole time.Duration) {
 	t.Helper()
 	after := snapshot(w)
-	api, gateway, failed := f.stream.told()
+	api, gateway := f.stream.told()
 	met, passed := 0, 0
 	for _, m := range f.stream.all {
 		if sc.goesOn(f, m) && m.begun.After(f.began) && m.ended.Before(f.healed) {
@@ -82,15 +97,25 @@ func (sc *scenario) report(t *testing.T, w *world, f *failure, before []series, 
 	lost := checkMessages(t, w, f.stream, sc.intact)
 	checkRoutes(t, w)
 	checkProbe(t, w, f.stream)
-	checkBooks(t, w, f.stream)
+	checkBooks(t, w)
 	checkGone(t, w)
 	closed := change(before, after, "fanfare_connections_closed_total")
-	t.Logf("%d pushes (%d not made); told over the API %v, over gateways %v; sent and lost with a connection %d; failed calls %d; retried %v; "+
+	t.Logf("%d pushes (%d not made); told over the API %v, over gateways %v; sent and lost with a connection %d; retried %v; "+
 		"untouched ones meanwhile %d of %d; connections closed %v; failure lasted %v, last device back after %v, first push through after %v, whole %v after the end",
-		len(f.stream.all), f.stream.skipped, api, gateway, lost, failed, change(before, after, "fanfare_pushes_retried_total"),
+		len(f.stream.all), f.stream.skipped, api, gateway, lost, change(before, after, "fanfare_pushes_retried_total"),
 		passed, met, closed, f.healed.Sub(f.began).Round(time.Millisecond), lastBack.Round(time.Millisecond), through.Round(time.Millisecond), whole.Round(time.Millisecond))
+	wrong := &complaints{what: "messages were lost in a way that this does not excuse"}
+	for _, m := range f.stream.all {
+		if r := m.result(); !m.reached() && !slices.Contains(sc.losses, r) {
+			wrong.add("%s to %q via %d of %d: %s, begun after %v, took %v", m.id, m.user, m.via, m.entry, r, m.begun.Sub(f.began), m.ended.Sub(m.begun))
+		}
+	}
+	wrong.report(t)
 	if sc.intact && closed != 0 {
 		t.Errorf("%v connections of devices ended, want none", closed)
+	}
+	if n := w.crowd.kicks; n != 0 {
+		t.Errorf("devices were kicked %d times, though each user has but one", n)
 	}
 	if passed == 0 {
 		t.Errorf("none of %d pushes got through that nothing stood in the way of", met)

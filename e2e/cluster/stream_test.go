@@ -28,13 +28,25 @@ type sent struct {
 	later      bool      // answered 202
 	outcome    protocol.Outcome
 	deliveries map[protocol.Outcome]int
-	err        error  // of an HTTP call, or why a gateway said nothing
-	code       string // of a gateway's answer
+	err        error // of an HTTP call, or why a gateway said nothing
 }
 
 // reached tells whether the sender was told that the message got to the device.
 func (s *sent) reached() bool {
 	return s.outcome == protocol.OutcomeAcked || s.outcome == protocol.OutcomeSent
+}
+
+// result names what became of it for its sender.
+func (s *sent) result() string {
+	switch {
+	case s.entry == viaAPI && s.err != nil:
+		return "failed call"
+	case errors.Is(s.err, errCutOff):
+		return "cut off"
+	case s.err != nil:
+		return "no answer"
+	}
+	return s.outcome.String()
 }
 
 // entry is where a message came in.
@@ -51,9 +63,6 @@ const (
 	wait        = 2 * time.Second       // for outcomes; less than a lost node takes
 	outstanding = 600                   // calls at a time
 )
-
-// tally counts what allocators accepted, by what became of it.
-type tally map[protocol.Outcome]int
 
 // stream pushes without end to random users, through both allocators and the gateways
 // of all nodes.
@@ -73,11 +82,11 @@ type stream struct {
 
 // startStream begins to push.
 func startStream(w *world) *stream {
-	w.streams++
-	s := &stream{w: w, name: fmt.Sprintf("s%d", w.streams), stopped: make(chan struct{}), tokens: make(chan struct{}, outstanding)}
+	s := &stream{w: w, name: fmt.Sprintf("s%d", len(w.streams)+1), stopped: make(chan struct{}), tokens: make(chan struct{}, outstanding)}
 	for i, n := range w.nodes {
 		s.gateways = append(s.gateways, newBackEnd(i, n.gateway))
 	}
+	w.streams = append(w.streams, s)
 	s.feeding.Go(s.feed)
 	return s
 }

@@ -41,14 +41,13 @@ type world struct {
 	nodes      []*node
 	allocators []*allocator
 	crowd      *crowd
-	past       tally // of pushes by all streams
-	streams    int
+	streams    []*stream // all there were
 }
 
 // startWorld starts everything, and devices, and waits until it stands.
 func startWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{past: make(tally), redis: backing.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always"), zookeeper: backing.StartZooKeeper(t)}
+	w := &world{redis: backing.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always"), zookeeper: backing.StartZooKeeper(t)}
 	for i := range nodes {
 		w.addNode(t, i)
 	}
@@ -83,7 +82,7 @@ func shared(redis, zookeeper string) []string {
 	return []string{
 		"store.kind=redis", "store.redis.addresses=" + redis, "store.redis.timeout=1s",
 		"registry.kind=zookeeper", "registry.zookeeper.servers=" + zookeeper, "registry.zookeeper.session_timeout=2s",
-		"security.gateway_secret=" + secret, "push.ack_timeout=3s", "push.route_timeout=3s",
+		"security.gateway_secret=" + secret, "push.ack_timeout=5s", "push.route_timeout=3s",
 	}
 }
 
