@@ -132,6 +132,36 @@ func (s *service) addRegistration() error {
 	return nil
 }
 
+// listTime is how long a node waits to learn who the others are before it serves.
+const listTime = 3 * time.Second
+
+// serve starts the node. A push that came before the other nodes are known could only
+// be delivered to this one, which has no devices yet. If they do not get known, the node
+// starts all the same: devices that come are served as far as that goes.
+func (s *service) serve() error {
+	if s.mesh != nil {
+		s.awaitList()
+	}
+	return s.node.Start()
+}
+
+func (s *service) awaitList() {
+	ctx, cancel := context.WithTimeout(s.ctx, listTime)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, known := s.mesh.List(); known {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 func (s *service) join() error {
 	ctx, cancel := context.WithTimeout(s.ctx, joinTime)
 	defer cancel()

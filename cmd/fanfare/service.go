@@ -86,7 +86,7 @@ func (s *service) makeNode() error {
 	if s.node, err = server.New(o); err != nil {
 		return err
 	}
-	s.parts.add(part{name: "node", start: s.node.Start, stop: s.node.Stop})
+	s.parts.add(part{name: "node", start: s.serve, stop: s.node.Stop})
 	trim := newTrimmer(func() int { return s.node.Info().Connections })
 	s.parts.add(part{name: "memory trimmer", start: trim.start, stop: trim.stop})
 	return nil
