@@ -23,16 +23,17 @@ const (
 
 // cli is the command line.
 type cli struct {
-	Run         runCmd         `cmd:"" help:"Start everything in one process: a push node, the allocator with the HTTP API, and the console."`
-	Node        nodeCmd        `cmd:"" help:"Start a push node."`
-	Alloc       allocCmd       `cmd:"" help:"Start an allocator: the node list for devices, the HTTP API, the console, discovery for Prometheus."`
-	Push        pushCmd        `cmd:"" help:"Push one message and tell what became of it."`
-	Listen      listenCmd      `cmd:"" help:"Be a device and print what arrives."`
-	Bench       bench.Command  `cmd:"" help:"Measure this program under load: memory, latency, broadcasts, and whether the books balance."`
-	CheckConfig checkConfigCmd `cmd:"" help:"Check a configuration as a start would, or print the reference of all settings."`
-	InitSecrets initSecretsCmd `cmd:"" help:"Make the secrets of a new cluster: key, token, passwords."`
-	CheckHealth checkHealthCmd `cmd:"" help:"Ask a process whether it is ready. For health checks of containers."`
-	Version     versionCmd     `cmd:"" help:"Print the version."`
+	Run          runCmd          `cmd:"" help:"Start everything in one process: a push node, the allocator with the HTTP API, and the console."`
+	Node         nodeCmd         `cmd:"" help:"Start a push node."`
+	Alloc        allocCmd        `cmd:"" help:"Start an allocator: the node list for devices, the HTTP API, the console, discovery for Prometheus."`
+	Push         pushCmd         `cmd:"" help:"Push one message and tell what became of it."`
+	Listen       listenCmd       `cmd:"" help:"Be a device and print what arrives."`
+	Bench        bench.Command   `cmd:"" help:"Measure this program under load: memory, latency, broadcasts, and whether the books balance."`
+	CheckConfig  checkConfigCmd  `cmd:"" help:"Check a configuration as a start would, or print the reference of all settings."`
+	ImportConfig importConfigCmd `cmd:"" help:"Turn an mpush.conf into a configuration, and list what was left out."`
+	InitSecrets  initSecretsCmd  `cmd:"" help:"Make the secrets of a new cluster: key, token, passwords."`
+	CheckHealth  checkHealthCmd  `cmd:"" help:"Ask a process whether it is ready. For health checks of containers."`
+	Version      versionCmd      `cmd:"" help:"Print the version."`
 }
 
 // process is what a subcommand has of the world around it.

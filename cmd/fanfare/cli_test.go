@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-var commands = []string{"run", "node", "push", "listen", "bench", "check-config", "init-secrets", "check-health", "version"}
+var commands = []string{"run", "node", "push", "listen", "bench", "check-config", "import-config", "init-secrets", "check-health", "version"}
 
 func TestHelp(t *testing.T) {
 	r := run(t, "", nil, "--help")
@@ -45,7 +45,7 @@ func TestExamplesAreValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	text.Write(readme)
-	lines := regexp.MustCompile(`(?m)^(?:    |\$ |[^\n]*\| )?(?:bin/)?fanfare ((?:run|node|push|listen|check-config|init-secrets|check-health|version)\b[^#>&\n]*)`).FindAllStringSubmatch(text.String(), -1)
+	lines := regexp.MustCompile(`(?m)^(?:    |\$ |[^\n]*\| )?(?:bin/)?fanfare ((?:run|node|push|listen|check-config|import-config|init-secrets|check-health|version)\b[^#>&\n]*)`).FindAllStringSubmatch(text.String(), -1)
 	if len(lines) < 10 {
 		t.Fatalf("found %d examples only", len(lines))
 	}
