@@ -28,14 +28,18 @@ type bucket struct {
 	at    time.Time // when level was right
 }
 
+// maxRate is the highest rate that a bucket counts without overflow. It is as good as none.
+const maxRate = 1_000_000_000
+
 func newBucket(rate int, now time.Time) bucket {
+	rate = min(rate, maxRate)
 	return bucket{rate: rate, level: int64(rate) * whole, at: now}
 }
 
 // setRate changes the rate from now on.
 func (b *bucket) setRate(rate int, now time.Time) {
 	b.fill(now)
-	b.rate = rate
+	b.rate = min(rate, maxRate)
 	b.fill(now) // a lower rate holds less
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -194,4 +195,24 @@ func TestFlowOfManySenders(t *testing.T) {
 			t.Errorf("300 pushes at 100 a second took %v", last)
 		}
 	})
+}
+
+// The rate of a task is whatever somebody wrote into Redis.
+func TestBucketOfAnyRate(t *testing.T) {
+	t.Parallel()
+	for _, rate := range []int{math.MaxInt, math.MaxInt32, math.MaxUint32} {
+		start := time.Now()
+		b := newBucket(rate, start)
+		set := newBucket(1, start)
+		set.setRate(rate, start)
+		for i := range 10 {
+			now := start.Add(time.Duration(i) * 5 * time.Second)
+			if n := b.available(now); n <= 0 {
+				t.Errorf("rate %d: %d permits after %v", rate, n, now.Sub(start))
+			}
+			if n := set.available(now); n <= 0 || set.wait() < 0 {
+				t.Errorf("set to %d: %d permits after %v", rate, n, now.Sub(start))
+			}
+		}
+	}
 }

@@ -116,7 +116,7 @@ func (l *Link) take(batch []outgoing) []outgoing {
 	for len(batch) < batchRequests && bytes < batchBytes {
 		id := l.lastID + 1
 		if l.java { // whose ids have 32 bits with a sign
-			id &= math.MaxInt32
+			id = l.lastID%math.MaxInt32 + 1 // never 0, which is that of no request
 		}
 		r := l.requests.write(l.window, id)
 		if r == nil {
