@@ -132,6 +132,25 @@ func TestCutFromZooKeeperOnly(t *testing.T) {
 	reaches(t, b, "alice", "node-1")
 }
 
+// TestRoutesDroppedLate: when a node comes back, another may not have seen that yet and
+// take a route for stale that was just written again.
+func TestRoutesDroppedLate(t *testing.T) {
+	c := servertest.StartCluster(t, 2)
+	a, b := c.Members[0], c.Members[1]
+	a.Dial(t, "phone", "alice")
+	a.ZooKeeperNet.Cut()
+	servertest.Eventually(t, "node-2 takes node-1 for lost", func() bool { return b.Sees() == 1 })
+	before := testutil.ToFloat64(a.Metrics.RoutesRestored)
+	a.ZooKeeperNet.Heal()
+	servertest.Eventually(t, "node-1 is back and has written its routes", func() bool {
+		return b.Sees() == 2 && testutil.ToFloat64(a.Metrics.RoutesRestored) > before
+	})
+	if dropped, err := b.Guard.DropRoute(t.Context(), "alice", routesOf(t, b, "alice")[0]); !dropped || err != nil {
+		t.Fatalf("dropped %t, %v", dropped, err)
+	}
+	servertest.Eventually(t, "node-1 writes the route again", func() bool { return routesOf(t, b, "alice")[0].Online })
+}
+
 func TestCutFromPeersOnly(t *testing.T) {
 	c := servertest.StartCluster(t, 2)
 	a, b := c.Members[0], c.Members[1]

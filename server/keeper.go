@@ -28,8 +28,9 @@ type keeper struct {
 	sweep    sweepKind
 	gone     []string // gateways of nodes that vanished
 	drops    []store.UserRoute
-	overflow bool // drops were given up: only a sweep finds them
-	cut      bool // the registry was away since the keeper looked last
+	overflow bool      // drops were given up: only a sweep finds them
+	cut      bool      // the registry was away since the keeper looked last
+	late     time.Time // when to write routes once more; zero: no need to
 
 	gateways map[string]bool // of the peers as last seen; the keeper's goroutine alone
 }
@@ -47,8 +48,12 @@ const (
 	// maxDrops bounds the routes that wait to be taken back; what is more is found by a sweep.
 	maxDrops = 100_000
 	// dropRetry is the time between two attempts to take routes back, or to do again
-	// what the store did not.
+	// what the store did not. It also is how often the keeper looks around unasked.
 	dropRetry = 5 * time.Second
+	// viewLag is how long another node may take to see that this one is back in the
+	// registry. Until then it takes routes to this node for stale, also those that were
+	// just written again.
+	viewLag = 3 * time.Second
 	// deadGrace is how long after a node vanished its routes are looked for: its
 	// devices come back in the meantime and replace most of them.
 	deadGrace = 3 * time.Second
@@ -175,7 +180,11 @@ func (n *Node) lookAround() (vanished bool) {
 	if k.cut = k.cut || away; away {
 		return false
 	}
-	k.resync, k.cut = k.resync || k.cut, false
+	if k.cut {
+		k.cut, k.resync, k.late = false, true, time.Now().Add(viewLag)
+	} else if !k.late.IsZero() && time.Now().After(k.late) {
+		k.resync, k.late = true, time.Time{}
+	}
 	if !known {
 		return false
 	}
