@@ -168,13 +168,28 @@ func (s *service) join() error {
 	return s.node.Join(ctx)
 }
 
+// leaveNotice is how long a node is announced as draining at least, so that everybody
+// who watches sees it leave and does not take it for lost.
+const leaveNotice = time.Second
+
+// retire lets the devices move to other nodes and takes the node out of the registry.
 func (s *service) retire(ctx context.Context) error {
-	if limit := s.config.Push.DrainTimeout.Std(); limit > 0 && s.node.Info().Connections > 0 {
+	limit := s.config.Push.DrainTimeout.Std()
+	if limit > 0 || s.nodes != nil {
 		s.node.Drain(0)
+	}
+	noticed := time.After(leaveNotice)
+	if limit > 0 {
 		within, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		if report, err := s.node.Drained(within); err != nil {
 			s.log.Warn("the node did not drain in push.drain_timeout; what is left is closed", "report", report.String())
+		}
+	}
+	if s.nodes != nil {
+		select {
+		case <-noticed:
+		case <-ctx.Done():
 		}
 	}
 	return s.node.Leave(ctx)
