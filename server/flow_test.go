@@ -64,32 +64,34 @@ func (s *stage) send(user string, from, to int) (all []*watcher) {
 // Java lets m6 and m7 overtake m5.
 func TestPushesOfAUserKeepTheirOrder(t *testing.T) {
 	t.Parallel()
-	onStage(t, func(o *Options) { o.Limits.UnicastRate = 30 }, func(s *stage) {
+	onStage(t, func(o *Options) { o.Limits.UnicastRate = 100 }, func(s *stage) {
 		s.join("alice")
-		all := s.send("alice", 1, 60)
-		time.Sleep(900 * time.Millisecond)
-		all = append(all, s.send("alice", 61, 100)...) // while others wait
+		all := s.send("alice", 1, 200)
+		time.Sleep(400 * time.Millisecond)
+		for i := 201; i <= 300; i++ { // while others wait, at all times between their turns
+			all = append(all, s.send("alice", i, i)...)
+			time.Sleep(7 * time.Millisecond)
+		}
 		for _, w := range all {
 			w.wantEnds(map[protocol.Outcome]int{protocol.OutcomeSent: 1})
 		}
 		synctest.Wait()
-		got := s.received("alice")
-		for i, content := range got {
+		for i, content := range s.received("alice") {
 			if content != fmt.Sprint("m", i+1) {
-				t.Fatalf("got %v", got)
+				t.Fatalf("got %v", s.received("alice"))
 			}
 		}
 		times := s.times()
-		if len(times) != 100 || times[29] != 0 || times[30] == 0 || times[99] < 70*time.Second/30 || times[99] > 70*time.Second/30+2*flowSlice {
-			t.Errorf("%d arrived at %v, want 30 at once and 30 a second from then on", len(times), times)
+		if len(times) != 300 || times[99] != 0 || times[100] == 0 || times[299] < 2*time.Second || times[299] > 2*time.Second+2*flowSlice {
+			t.Errorf("%d arrived at %v, want 100 at once and 100 a second from then on", len(times), times)
 		}
 		if n := testutil.ToFloat64(s.metrics.FlowWaiting); n != 0 {
 			t.Errorf("%v are still said to wait", n)
 		}
 		time.Sleep(time.Second)
-		s.send("alice", 101, 101) // nothing waits: it passes
+		s.send("alice", 301, 301) // nothing waits: it passes
 		synctest.Wait()
-		if got := s.received("alice"); got[len(got)-1] != "m101" {
+		if got := s.received("alice"); got[len(got)-1] != "m301" {
 			t.Error("a push was held back for nothing")
 		}
 	})

@@ -17,9 +17,9 @@ const (
 	maxFactBytes      = 16 << 10
 )
 
-// secondTry is the time for an evaluation that took too long, once: a busy machine can
-// hold up the shortest for longer than maxConditionTime.
-const secondTry = 5 * maxConditionTime
+// secondTry is how many times longer an evaluation may take that took too long once: a
+// busy machine can hold up the shortest for longer than maxConditionTime.
+const secondTry = 5
 
 // ErrCondition: a condition cannot be used; the text says where it is wrong.
 var ErrCondition = errors.New("bad condition")
@@ -49,7 +49,7 @@ func Compile(text string) (Condition, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrCondition, err)
 	}
-	return &script{text: text, program: program, patterns: patterns}, nil
+	return &script{text: text, program: program, patterns: patterns, limit: maxConditionTime}, nil
 }
 
 // GivenUp reports that a condition made by [Compile] ran into its time limit, so that it
@@ -64,6 +64,7 @@ type script struct {
 	text     string
 	program  *goja.Program // makes the function that is called with the facts
 	patterns []*pattern
+	limit    time.Duration // for one connection
 	givenUp  atomic.Bool
 	machines sync.Pool // of *machine
 }
@@ -76,9 +77,9 @@ func (c *script) Match(f Facts) bool {
 	if c.givenUp.Load() || max(len(f.User), len(f.Tags), len(f.ClientVersion), len(f.OSName), len(f.OSVersion)) > maxFactBytes {
 		return false
 	}
-	held, inTime := c.evaluate(&f, maxConditionTime)
+	held, inTime := c.evaluate(&f, c.limit)
 	if !inTime {
-		if held, inTime = c.evaluate(&f, secondTry); !inTime {
+		if held, inTime = c.evaluate(&f, secondTry*c.limit); !inTime {
 			c.givenUp.Store(true)
 		}
 	}

@@ -123,8 +123,7 @@ func TestConditionThrowsForOneConnectionOnly(t *testing.T) {
 }
 
 // TestPatternsTakeProportionalTime runs patterns that search by trial and error for
-// longer than anybody lives. The time limit would give them up: nothing interrupts a
-// pattern, but when it comes back late, it is seen.
+// longer than anybody lives. Nothing interrupts a pattern; this test would never end.
 func TestPatternsTakeProportionalTime(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -154,6 +153,7 @@ func TestPatternsTakeProportionalTime(t *testing.T) {
 			t.Errorf("%s: %v", c.text, err)
 			continue
 		}
+		condition.(*script).limit = 10 * time.Second // for a machine that is busy with other tests
 		if got := condition.Match(Facts{Tags: c.tags}); got != c.want || GivenUp(condition) {
 			t.Errorf("%s is %t, given up %t", c.text, got, GivenUp(condition))
 		}
@@ -180,18 +180,13 @@ func TestTextTooLongForItsPattern(t *testing.T) {
 func TestSlowConditionIsGivenUp(t *testing.T) {
 	t.Parallel()
 	endless := goja.MustCompile("", `(function() { for (;;); })`, true)
-	c := &script{program: endless}
+	c := &script{program: endless, limit: time.Millisecond}
 	if c.Match(phone) || !GivenUp(c) {
 		t.Error("an endless condition is not given up")
 	}
-	start := time.Now()
-	for range 100 {
-		if c.Match(phone) {
-			t.Error("it holds")
-		}
-	}
-	if took := time.Since(start); took > secondTry {
-		t.Errorf("what was given up was asked again: %v", took)
+	c.limit = time.Hour // it is not asked again: that would take an hour
+	if c.Match(phone) {
+		t.Error("it holds")
 	}
 	if GivenUp(nil) || GivenUp(noCondition{}) {
 		t.Error("what was not made by Compile is given up")
