@@ -113,8 +113,12 @@ func (w *gateway) linkProof(p *protocol.Packet) bool {
 func (w *gateway) linkRefuse(code protocol.LinkRefusal, reason string) bool {
 	n := w.node
 	n.metrics.GatewayRequests(exporter.DirectionIn, exporter.ResultRefused).Inc()
-	if n.gateways.links.firstRefusal(w.peer.hello.ID, code) {
-		n.log.Warn("link refused", "peer", w.peer.hello.ID, "remote", w.nc.RemoteAddr().String(), "reason", reason)
+	what := []any{"peer", w.peer.hello.ID, "remote", w.nc.RemoteAddr().String(), "reason", reason}
+	switch {
+	case w.stranger.Load(): // who can have any number of names
+		n.gateways.refused.warn(n.log, "link refused", what...)
+	case n.gateways.links.firstRefusal(w.peer.hello.ID, code):
+		n.log.Warn("link refused", what...)
 	}
 	if w.linkSay(protocol.CmdLinkRefused, 0, &protocol.LinkRefused{Code: code, Reason: reason}) && w.uncork() {
 		w.end(protocol.CloseBadRequest, true)
