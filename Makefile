@@ -12,8 +12,10 @@ FUZZTIME  ?= 10s
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-# Debian packages that the tests need beside Go, and a file that shows each is there.
-TEST_PACKAGES := chromium:/usr/bin/chromium fonts-noto-cjk:/usr/share/fonts/opentype/noto ca-certificates:/etc/ssl/certs/ca-certificates.crt gcc:/usr/bin/gcc libc6-dev:/usr/include/stdlib.h
+# Debian packages that the tests need beside Go, a file that shows each is there, and the
+# part that FANFARE_TEST_WITHOUT names, if it is not the package.
+TEST_PACKAGES := redis-server:/usr/bin/redis-server:redis zookeeper:/usr/share/zookeeper/bin/zkServer.sh default-jre-headless:/usr/bin/java:zookeeper \
+	chromium:/usr/bin/chromium fonts-noto-cjk:/usr/share/fonts/opentype/noto ca-certificates:/etc/ssl/certs/ca-certificates.crt gcc:/usr/bin/gcc libc6-dev:/usr/include/stdlib.h
 
 # Debian packages that "make test-compose" needs to make and run stand-ins for images, and the programs they bring.
 COMPOSE_PACKAGES := docker.io:dockerd docker.io:docker docker-compose:docker-compose debootstrap:debootstrap iproute2:ip iptables:iptables
@@ -39,14 +41,15 @@ test-unit: vet gofmt ## Run the tests without installing anything.
 	$(GO) test -race -count=1 -timeout 15m ./...
 
 test-deps:
-	@missing=(); \
+	@missing=(); parts=(); \
 	for entry in $(TEST_PACKAGES); do \
-		case ",$${FANFARE_TEST_WITHOUT:-}," in *,"$${entry%%:*}",*) continue;; esac; \
-		[ -e "$${entry#*:}" ] || missing+=("$${entry%%:*}"); \
+		IFS=: read -r package file part <<<"$$entry"; \
+		case ",$${FANFARE_TEST_WITHOUT:-}," in *,"$${part:-$$package}",*) continue;; esac; \
+		[ -e "$$file" ] || { missing+=("$$package"); parts+=("$${part:-$$package}"); }; \
 	done; \
 	[ $${#missing[@]} -eq 0 ] && exit 0; \
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
-		echo "make test: missing $${missing[*]}: install them (Debian: apt-get install $${missing[*]}), or name them in FANFARE_TEST_WITHOUT" >&2; exit 1; \
+		echo "make test: missing $${missing[*]}: install them (Debian: apt-get install $${missing[*]}), or name $${parts[*]} in FANFARE_TEST_WITHOUT" >&2; exit 1; \
 	fi; \
 	echo "installing $${missing[*]}"; \
 	{ apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$${missing[@]}"; } >/dev/null \
