@@ -37,7 +37,9 @@ func linkBodies() []linkBody {
 	}
 }
 
-func freshLink(m linkBody) linkBody { return reflect.New(reflect.TypeOf(m).Elem()).Interface().(linkBody) }
+func freshLink(m linkBody) linkBody {
+	return reflect.New(reflect.TypeOf(m).Elem()).Interface().(linkBody)
+}
 
 func TestLinkBodies(t *testing.T) {
 	for _, m := range linkBodies() {

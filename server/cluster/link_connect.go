@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"time"
@@ -89,9 +90,13 @@ func (l *Link) explain(err error) {
 	l.err = err
 	known := l.logged != nil && sameTrouble(l.logged, err)
 	l.logged = err
+	level := slog.LevelWarn
+	if l.leaving {
+		level = slog.LevelInfo // it was to come
+	}
 	l.mu.Unlock()
 	if !known {
-		l.log.Warn("link is down", "err", err)
+		l.log.Log(context.Background(), level, "link is down", "err", err)
 	}
 }
 
