@@ -68,7 +68,7 @@ func TestPushToList(t *testing.T) {
 		"id": "l", "targets": 3.0, "outcomes": map[string]any{"sent": 2.0, "offline": 1.0},
 		"deliveries": map[string]any{"sent": 2.0}, "latency_ms": v["latency_ms"],
 	})
-	if n.next(t).push != n.next(t).push {
+	if first, second := n.next(t).push, n.next(t).push; first != second {
 		t.Error("the users of a list do not share one push")
 	}
 }

@@ -103,8 +103,3 @@ func proxied(n *servertest.Node, r exporter.ProxyResult) float64 {
 	return testutil.ToFloat64(n.Metrics.ProxyRequests(r))
 }
 
-// hostOf is host:port of a URL.
-func hostOf(url string) string {
-	_, host, _ := strings.Cut(url, "://")
-	return host
-}
