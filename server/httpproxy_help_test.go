@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -102,4 +101,3 @@ func (w *wire) wantHTTP(session uint32, status int32, body string) string {
 func proxied(n *servertest.Node, r exporter.ProxyResult) float64 {
 	return testutil.ToFloat64(n.Metrics.ProxyRequests(r))
 }
-
