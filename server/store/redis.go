@@ -92,6 +92,7 @@ type Redis struct {
 	timeout time.Duration
 	now     func() time.Time
 	log     *slog.Logger
+	seldom  seldom
 	metrics *exporter.Metrics
 
 	life      context.Context // ends with Close
@@ -228,7 +229,7 @@ func (u *unreadable) add(key string, err error) {
 	}
 }
 
-// note counts what could not be read and logs it once.
+// note counts what could not be read and logs it, one line for each kind now and then.
 func (s *Redis) note(u *unreadable) {
 	if u.count == 0 {
 		return
@@ -236,7 +237,7 @@ func (s *Redis) note(u *unreadable) {
 	if s.metrics != nil {
 		s.metrics.StoreUnreadable(u.kind).Add(float64(u.count))
 	}
-	s.log.Warn("A value in Redis cannot be read and counts as absent.",
+	s.seldom.warn(s.log, u.kind.String(), "A value in Redis cannot be read and counts as absent.",
 		"kind", u.kind.String(), "key", u.key, "why", u.err, "values", u.count)
 }
 

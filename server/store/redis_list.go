@@ -56,7 +56,7 @@ func listCommands(ctx context.Context, lists []*listing) (writes, reads []redis.
 func (s *Redis) settle(ctx context.Context, lists []*listing) {
 	for range maxSettle {
 		if err := listError(lists); err != nil {
-			s.log.Warn("An online list was not kept; a sweep will do it.", "err", s.failed(ctx, keepList, err))
+			s.listNotKept(s.failed(ctx, keepList, err))
 			return
 		}
 		lists = slices.DeleteFunc(slices.Clone(lists), (*listing).agrees)
@@ -69,6 +69,10 @@ func (s *Redis) settle(ctx context.Context, lists []*listing) {
 		writes, reads := listCommands(ctx, lists)
 		s.exec(ctx, writes, reads)
 	}
+}
+
+func (s *Redis) listNotKept(err error) {
+	s.seldom.warn(s.log, keepList, "An online list was not kept; a sweep will do it.", "err", err)
 }
 
 func listError(lists []*listing) error {

@@ -58,7 +58,7 @@ func (s *Redis) leave(ctx context.Context, lists []*listing) {
 	}
 	err := s.call(ctx, keepList, func(ctx context.Context) error { return s.run(ctx, &batch{lists: lists}) })
 	if err != nil {
-		s.log.Warn("An online list was not kept; a sweep will do it.", "err", err)
+		s.listNotKept(err)
 	}
 }
 
@@ -95,7 +95,7 @@ var (
 // noteAnnouncement logs why nobody was told who came online or went offline.
 func (s *Redis) noteAnnouncement(failed any) {
 	if text, ok := failed.(string); ok {
-		s.log.Warn("Redis does not let the node announce who comes online and goes offline.", "err", text)
+		s.seldom.warn(s.log, "announce", "Redis does not let the node announce who comes online and goes offline.", "err", text)
 	}
 }
 
