@@ -194,7 +194,7 @@ func TestRoutesOfDeadNodes(t *testing.T) {
 	c.Add(t, 2)
 	c.AwaitMembers(t, 3)
 	third := c.Members[2]
-	put("of-the-third", store.Route{Node: "node-3", Address: third.Info().Gateway, Connection: "fedcba9876543210", ClientType: protocol.ClientPC, Since: dead.Since})
+	put("of-the-third", store.Route{Node: "node-3", Address: third.Info().Gateway, Connection: "fedcba9876543210", ClientType: protocol.ClientPC, Since: time.Now()})
 	third.ZooKeeperNet.Cut() // dies, for the others
 	servertest.Eventually(t, "a sweep takes back the routes of the node that died", func() bool { return offline("of-the-third") })
 	servertest.Eventually(t, "it is counted", func() bool {

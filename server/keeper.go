@@ -32,7 +32,8 @@ type keeper struct {
 	cut      bool      // the registry was away since the keeper looked last
 	late     time.Time // when to write routes once more; zero: no need to
 
-	gateways map[string]bool // of the peers as last seen; the keeper's goroutine alone
+	gateways map[string]bool      // of the peers as last seen; the keeper's goroutine alone
+	left     map[string]time.Time // when gateways vanished that are not back; the oldest are forgotten
 }
 
 // sweepKind is which routes are looked after; larger includes smaller.
@@ -192,9 +193,11 @@ func (n *Node) lookAround() (vanished bool) {
 	for _, p := range peers {
 		now[p.Gateway] = true
 	}
+	k.forgetLeft(now)
 	for gateway := range k.gateways {
 		if !now[gateway] {
 			vanished = true
+			k.left[gateway] = time.Now()
 			if !slices.Contains(k.gone, gateway) {
 				k.gone = append(k.gone, gateway)
 			}

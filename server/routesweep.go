@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"time"
 
@@ -14,9 +15,11 @@ const (
 	defaultSweepEvery = time.Hour
 	defaultSweepRate  = 5000
 	// goneLease keeps the other nodes from looking for the routes of the same dead node.
-	goneLease = time.Minute
-	// newRoute is the age up to which a route to a node that is not known is let be:
-	// the registry may be about to tell of the node.
+	// It is not much longer than they need to see that it is dead: it may come back and
+	// die once more.
+	goneLease = 10 * time.Second
+	// newRoute is the age up to which a route to a node that is not known is let be,
+	// unless the node was seen to vanish since: the registry may be about to tell of it.
 	newRoute = 10 * time.Second
 )
 
@@ -177,9 +180,31 @@ func (n *Node) stale(user string, r store.Route, kind sweepKind) bool {
 		n.metrics.RoutesStale(exporter.StaleConnection).Inc()
 		return true
 	}
-	if kind != sweepAll || time.Since(r.Since) < newRoute || !n.dead(r.Address) {
+	young := time.Since(r.Since) < newRoute && !n.keeper.wasLeft(&r)
+	if kind != sweepAll || young || !n.dead(r.Address) {
 		return false
 	}
 	n.metrics.RoutesStale(exporter.StaleNode).Inc()
 	return true
+}
+
+// leftMemory is how long it is remembered that a gateway vanished.
+const leftMemory = time.Hour
+
+// forgetLeft forgets gateways that are back or vanished long ago. The caller holds mu.
+func (k *keeper) forgetLeft(present map[string]bool) {
+	if k.left == nil {
+		k.left = make(map[string]time.Time)
+	}
+	maps.DeleteFunc(k.left, func(gateway string, at time.Time) bool {
+		return present[gateway] || time.Since(at) > leftMemory
+	})
+}
+
+// wasLeft reports whether the node of a route was seen to vanish after the route was
+// written.
+func (k *keeper) wasLeft(r *store.Route) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return r.Since.Before(k.left[r.Address])
 }
