@@ -230,7 +230,7 @@ func (r *Router) awaitStore() {
 		ctx, cancel := context.WithTimeout(context.Background(), r.options.Timeout)
 		err := r.options.Store.Ping(ctx)
 		cancel()
-		if err == nil {
+		if err == nil || store.TakesNoWrites(err) {
 			r.away.Store(false)
 			r.options.Logger.Info("the store answers again")
 			return

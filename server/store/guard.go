@@ -19,7 +19,8 @@ type GuardOptions struct {
 	// Every is the time between two pings; 0 means one second, half of it while the
 	// store is away.
 	Every time.Duration
-	// Timeout bounds a ping; 0 means two seconds.
+	// Timeout bounds a ping; 0 means two seconds. A store that bounds its pings itself
+	// says more of what is wrong if this is longer.
 	Timeout time.Duration
 	// Logger hears when the store goes away and comes back; nil: nobody.
 	Logger *slog.Logger
@@ -28,7 +29,7 @@ type GuardOptions struct {
 // Guard knows whether a store works and, while it does not, answers for it at once:
 // thousands of callers that each wait for a timeout would take every worker. It
 // pings the store; two failures in a row mean that it is away, one success that it
-// is back.
+// is back. A store that only takes no writes, see [TakesNoWrites], is still read.
 type Guard struct {
 	Store
 	options GuardOptions
@@ -105,7 +106,7 @@ func (g *Guard) run(ctx context.Context) {
 			g.set(nil)
 		default:
 			if failures++; failures >= 2 {
-				g.set(fmt.Errorf("%w: %w", ErrAway, err))
+				g.set(err)
 			}
 		}
 		next := g.options.Every
@@ -122,27 +123,47 @@ func (g *Guard) ping(ctx context.Context) error {
 	return g.Store.Ping(ctx)
 }
 
-// set notes and reports a change.
-func (g *Guard) set(err error) {
+// set notes why the store is away, nil if it is not, and reports a change.
+func (g *Guard) set(reason error) {
 	before := g.Err()
-	if err != nil {
+	if reason != nil {
+		err := fmt.Errorf("%w: %w", ErrAway, reason)
 		g.away.Store(&err)
 	} else {
 		g.away.Store(nil)
 	}
-	switch {
-	case (before == nil) == (err == nil):
-		return
-	case err != nil:
-		g.options.Logger.Error("the store is away: devices stay connected, but none can log in and other nodes' devices cannot be found", "err", err)
-	default:
-		g.options.Logger.Info("the store is back")
+	turned := (before == nil) != (reason == nil)
+	if turned || TakesNoWrites(before) != TakesNoWrites(reason) {
+		g.say(reason)
 	}
+	if !turned {
+		return
+	}
+	err := g.Err()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for changed := range g.watchers {
 		(*changed)(err)
 	}
+}
+
+func (g *Guard) say(reason error) {
+	switch log := g.options.Logger; {
+	case reason == nil:
+		log.Info("the store is back")
+	case TakesNoWrites(reason):
+		log.Error("the store takes no writes: devices stay connected and are found, but none can log in", "err", reason)
+	default:
+		log.Error("the store is away: devices stay connected, but none can log in and other nodes' devices cannot be found", "err", reason)
+	}
+}
+
+// readErr is why the store is not to be read.
+func (g *Guard) readErr() error {
+	if err := g.Err(); !TakesNoWrites(err) {
+		return err
+	}
+	return nil
 }
 
 // SaveSession implements [Store].
@@ -155,7 +176,7 @@ func (g *Guard) SaveSession(ctx context.Context, id string, v Session) error {
 
 // LoadSession implements [Store].
 func (g *Guard) LoadSession(ctx context.Context, id string) (Session, bool, error) {
-	if err := g.Err(); err != nil {
+	if err := g.readErr(); err != nil {
 		return Session{}, false, err
 	}
 	return g.Store.LoadSession(ctx, id)
@@ -187,7 +208,7 @@ func (g *Guard) Restore(ctx context.Context, routes []UserRoute) (map[int]Route,
 
 // Routes implements [Store].
 func (g *Guard) Routes(ctx context.Context, users ...string) ([][]Route, error) {
-	if err := g.Err(); err != nil {
+	if err := g.readErr(); err != nil {
 		return nil, err
 	}
 	return g.Store.Routes(ctx, users...)
@@ -195,7 +216,7 @@ func (g *Guard) Routes(ctx context.Context, users ...string) ([][]Route, error) 
 
 // OnlineUsers implements [Store].
 func (g *Guard) OnlineUsers(ctx context.Context, publicIP string) (int, error) {
-	if err := g.Err(); err != nil {
+	if err := g.readErr(); err != nil {
 		return 0, err
 	}
 	return g.Store.OnlineUsers(ctx, publicIP)

@@ -91,6 +91,7 @@ func hints() []struct{ sign, text string } {
 			"and the commands that read, write, publish, subscribe and run scripts"},
 		{"READONLY", "it is a replica that takes no writes: let store.redis.addresses name the master, or use store.redis.mode sentinel"},
 		{"OOM ", "it is out of memory: raise its maxmemory"},
+		{"NOREPLICAS", "it has too few replicas and takes no writes: look at its min-replicas-to-write"},
 		{"MISCONF", "it cannot save to its disk and takes no writes: look at its log"},
 		{"LOADING", "it loads its data: wait"},
 		{"MASTERDOWN", "it is a replica that has lost its master"},
@@ -111,3 +112,14 @@ func hints() []struct{ sign, text string } {
 // isWrongType reports whether a key holds a value of another type, which is a fault
 // of the data, not of the store.
 func isWrongType(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
+
+// TakesNoWrites reports whether err is the answer of a server that can be read all the
+// same: it is a replica, its memory is full, or it cannot save.
+func TakesNoWrites(err error) bool {
+	for _, sign := range []string{"READONLY", "OOM", "MISCONF", "NOREPLICAS"} {
+		if redis.HasErrorPrefix(err, sign) {
+			return true
+		}
+	}
+	return false
+}
