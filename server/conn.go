@@ -40,11 +40,11 @@ type conn struct {
 	pinged    bool                 // a WebSocket ping is unanswered
 	end       protocol.CloseReason // why it was closed; CloseUnknown while it is open
 	secured   bool                 // key is valid
+	evicted   protocol.CloseReason // the user was taken from it: it is about to be closed for this reason
 	device    *device              // nil before the handshake
 	user      string               // empty while unbound
 	tags      string
-	bound     int64                // Unix milliseconds; while evicted is set, when that was
-	evicted   protocol.CloseReason // the user was taken from it: it is about to be closed for this reason
+	bound     int64 // Unix milliseconds; while evicted is set, when that was
 	key       protocol.SessionKey
 	cipher    *protocol.Cipher // of key, for sending; made when first needed
 	acks      *delivery        // waiting for the device's ack, linked by next

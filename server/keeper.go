@@ -334,6 +334,11 @@ func (n *Node) restore(ctx context.Context, conns []*conn) (written, replaced in
 		return err
 	})
 	if err != nil {
+		for i, c := range owners { // they may have been written all the same
+			if c.boundUser() != routes[i].User {
+				n.dropLater(routes[i].User, routes[i].Route)
+			}
+		}
 		return 0, 0, err
 	}
 	for i, c := range owners {

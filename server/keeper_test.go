@@ -339,6 +339,50 @@ func onlyRouteOf(t testing.TB, s store.Store, user string) store.Route {
 	return all[0][0]
 }
 
+// A store that fails may have written the routes all the same, that of a device too that
+// left in the meantime.
+func TestFailedResyncLeavesNoRoute(t *testing.T) {
+	t.Parallel()
+	s := newShaky(t)
+	asked, goOn := make(chan struct{}), make(chan struct{})
+	s.restore = func(_ []store.UserRoute, do func() error) error {
+		close(asked)
+		<-goOn
+		if err := do(); err != nil {
+			return err
+		}
+		return errShaky
+	}
+	n := servertest.Start(t, func(o *server.Options) { o.Store = s })
+	w := device(t, n, "dev-1", "android", "alice")
+	s.returns()
+	<-asked
+	w.send(raw(6, 0, 3, bindBody("alice", "", "")))
+	w.want(raw(11, 0, 3, okBody(6, "unbind success")))
+	close(goOn)
+	servertest.Eventually(t, "a route waits to be taken back", func() bool { return testutil.ToFloat64(n.Metrics.RouteDropsWaiting) == 1 })
+	servertest.Eventually(t, "and is", func() bool { return !online(t, s, "alice") })
+}
+
+// A kick that nobody heard and nobody could send again: the node finds out by itself.
+func TestLostKickIsFoundOut(t *testing.T) {
+	t.Parallel()
+	s := newShaky(t)
+	n := servertest.Start(t, func(o *server.Options) { o.Store, o.SweepEvery = s, time.Second })
+	phone := n.Dial(t, "dev-1", "alice")
+	there := onlyRouteOf(t, s, "alice")
+	there.Node, there.Address, there.Connection, there.Since = "node-2", "127.0.0.2:3001", "0123456789abcdef", time.Now().Add(time.Second)
+	if _, _, err := s.Embedded.PutRoute(t.Context(), "alice", there); err != nil {
+		t.Fatal(err)
+	}
+	if err := awaitKick(phone); err != nil {
+		t.Errorf("the device heard %v, want a kick", err)
+	}
+	if r := onlyRouteOf(t, s, "alice"); r.Node != "node-2" {
+		t.Errorf("the route is %+v", r)
+	}
+}
+
 // The answer that a user is elsewhere may be older than the bind that brought it back.
 func TestResyncSparesNewBind(t *testing.T) {
 	t.Parallel()

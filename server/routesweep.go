@@ -60,6 +60,7 @@ func (n *Node) lookAfterRoutes() {
 			}
 		case <-regular.C:
 			regular.Reset(n.sweepIn())
+			n.keeper.wantResync() // for what nobody told this node, such as a kick that was lost
 			if taken, err := n.lease("sweep:all", n.sweepIn()/2); err != nil || !taken {
 				continue
 			}
