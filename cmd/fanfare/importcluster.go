@@ -114,7 +114,7 @@ func (in *imported) listen(hostKey, portKey, port, fallback, to string) string {
 func (in *imported) webSocket(told string, toldAt place, toldFrom string) {
 	port, at, ok := in.port("net.ws-server-port")
 	if path, at, ok := in.text("net.ws-path"); ok && path != "/" {
-		in.leave(at, prefix+"net.ws-path", "WebSockets are served on the path / only; let a proxy in front map others to it")
+		in.set("node.websocket_path", setting{text: path, at: at, from: prefix + "net.ws-path"})
 	}
 	if !ok || port == "0" {
 		from := prefix + "net.ws-server-port"

@@ -108,6 +108,7 @@ func nodeOptions(c *config.Config) (o server.Options, err error) {
 	o.GatewaySecret = c.Security.GatewaySecret.Reveal()
 	o.ID, o.PublicIP, o.Weight = c.Node.ID, c.Node.PublicIP, c.Node.Weight
 	o.KickGrace = c.Push.KickGrace.Std()
+	o.WebSocketPath = c.Node.WebPath
 	o.SweepEvery, o.SweepRate = c.Store.Redis.SweepEvery.Std(), c.Store.Redis.SweepRate
 	o.Listen = server.Endpoints{Device: c.Node.Listen.Device, WebSocket: c.Node.Listen.WebSocket, Gateway: c.Node.Listen.Gateway}
 	o.Advertise = server.Endpoints{Device: c.Node.Advertise.Device, WebSocket: c.Node.Advertise.WebSocket, Gateway: c.Node.Advertise.Gateway}

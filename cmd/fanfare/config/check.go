@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/fanfare-push/fanfare/protocol"
@@ -54,6 +55,9 @@ func (l *loader) checkListeners(role Role) {
 	n := l.config.Node.Listen
 	if n.Device == "" && n.WebSocket == "" && role != RoleAlloc {
 		l.at("node.listen.device", "and node.listen.websocket are both off; no device could connect")
+	}
+	if p := l.config.Node.WebPath; !strings.HasPrefix(p, "/") || strings.ContainsAny(p, "?#% \t") {
+		l.at("node.websocket_path", "is %q, which is not a plain path; write for example /push", p)
 	}
 	taken := map[string]string{}
 	for _, k := range l.keys {

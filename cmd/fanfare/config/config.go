@@ -27,6 +27,7 @@ type Node struct {
 	ID        string    `key:"id" doc:"Name of the node in the cluster, the API, the console and logs. No two nodes may have the same. Empty: the host name."`
 	PublicIP  string    `key:"public_ip" doc:"Address under which devices know this machine; it also names the node's list of online users, as in MPush. Empty: the host of node.advertise.device."`
 	Weight    int       `key:"weight" default:"1" min:"1" max:"1000" doc:"Share of the devices this node is to get, relative to the others."`
+	WebPath   string    `key:"websocket_path" default:"/" doc:"Path of WebSocket connections; every other path shows a page that names the console."`
 	Listen    Listen    `key:"listen"`
 	Advertise Advertise `key:"advertise"`
 }
