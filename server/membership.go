@@ -21,7 +21,7 @@ func (n *Node) Join(ctx context.Context) error {
 		return nil
 	}
 	if err := n.opt.Registry.Join(ctx, n.peer()); err != nil {
-		return fmt.Errorf("announcing node %s: %w", n.opt.ID, err)
+		return err // it names the node
 	}
 	n.membership.joined.Store(true)
 	n.announce() // it may drain already

@@ -166,7 +166,12 @@ func (s *service) awaitList() {
 func (s *service) join() error {
 	ctx, cancel := context.WithTimeout(s.ctx, joinTime)
 	defer cancel()
-	return s.node.Join(ctx)
+	if s.nodes != nil && s.nodes.Err() != nil {
+		s.log.Info("waiting for the registry to announce this node", "at_most", joinTime)
+	}
+	err := s.node.Join(ctx)
+	s.joined = err == nil
+	return err
 }
 
 // leaveNotice is how long a node is announced as draining at least, so that everybody
@@ -175,6 +180,9 @@ const leaveNotice = time.Second
 
 // retire lets the devices move to other nodes and takes the node out of the registry.
 func (s *service) retire(ctx context.Context) error {
+	if !s.joined {
+		return nil
+	}
 	limit := s.config.Push.DrainTimeout.Std()
 	if limit > 0 || s.nodes != nil {
 		s.node.Drain(0)

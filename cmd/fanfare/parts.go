@@ -32,13 +32,19 @@ type parts struct {
 
 func (s *parts) add(p part) { s.list = append(s.list, p) }
 
-// run starts the parts, calls ready, waits for ctx to end and stops the parts.
+// run starts the parts, calls ready, waits for ctx to end and stops the parts. If ctx
+// ends before that they are stopped, too.
 func (s *parts) run(ctx context.Context, ready func()) error {
 	for _, p := range s.list {
 		if p.start == nil {
 			continue
 		}
-		if err := p.start(); err != nil {
+		err := p.start()
+		switch {
+		case err != nil && ctx.Err() != nil: // it was asked to end, which is no failure
+			s.log.Info("stopping before everything has started", "starting", p.name)
+			return s.stop()
+		case err != nil:
 			return errors.Join(fmt.Errorf("starting the %s: %w", p.name, err), s.stop())
 		}
 	}

@@ -42,6 +42,7 @@ type service struct {
 	node     *server.Node     // nil in an allocator's process
 	alloc    *alloc.Allocator // nil without one
 	ops      *exporter.Ops    // nil when turned off
+	joined   bool             // the node was announced
 }
 
 // newService opens the store and the registry and makes the operations server and the

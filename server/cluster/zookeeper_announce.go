@@ -91,7 +91,7 @@ func (a *zkAnnouncer) join(ctx context.Context, self Peer) error {
 		return nil
 	}
 	if cause := a.obstacle(); ctx.Err() != nil && cause != nil {
-		err = fmt.Errorf("%w: %w", err, cause)
+		err = fmt.Errorf("%w (%w)", cause, err)
 	}
 	a.set(func() { a.self = nil })
 	return fmt.Errorf("join the cluster as %s: %w", self.ID, err)
