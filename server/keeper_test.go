@@ -415,6 +415,33 @@ func TestResyncSparesNewBind(t *testing.T) {
 	}
 }
 
+// Two nodes that announce one address, which is a mistake, do not take each other's
+// devices for gone.
+func TestSweepSparesNodeWithSameAddress(t *testing.T) {
+	t.Parallel()
+	s, b := newShaky(t), &board{}
+	same := func(o *server.Options) { o.Store, o.Registry, o.Advertise.Gateway = s, b, "127.0.0.1:3001" }
+	first := servertest.Start(t, same)
+	if err := first.Join(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first.Dial(t, "dev-1", "alice")
+	_, _, err := s.PutRoute(t.Context(), "of an earlier id", store.Route{
+		Node: "node-0", Address: "127.0.0.1:3001", Connection: "0123456789abcdef", ClientType: protocol.ClientMobile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := servertest.Start(t, same, func(o *server.Options) { o.ID = "node-2" })
+	if err := second.Join(t.Context()); err != nil { // which sweeps
+		t.Fatal(err)
+	}
+	servertest.Eventually(t, "what nobody holds is swept", func() bool { return !online(t, s, "of an earlier id") })
+	servertest.Eventually(t, "the sweep is over", func() bool { return testutil.ToFloat64(second.Metrics.RouteSweeps(true)) > 0 })
+	if !online(t, s, "alice") {
+		t.Error("a node took the device of another one for gone")
+	}
+}
+
 // The routes of a node that dies are looked for, whatever else is broken at that time.
 func TestDeadNodeIsSwept(t *testing.T) {
 	t.Parallel()

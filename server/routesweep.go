@@ -4,9 +4,11 @@ import (
 	"context"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/fanfare-push/fanfare/exporter"
+	"github.com/fanfare-push/fanfare/server/cluster"
 	"github.com/fanfare-push/fanfare/server/store"
 )
 
@@ -175,7 +177,7 @@ func (n *Node) stale(user string, r store.Route, kind sweepKind) bool {
 	}
 	if r.Address == n.place.Address {
 		// Asked in this order: a connection goes from the first to the second.
-		if n.binding.has(r.Connection) || n.has(user, &r) {
+		if n.binding.has(r.Connection) || n.has(user, &r) || n.othersRoute(&r) {
 			return false
 		}
 		n.metrics.RoutesStale(exporter.StaleConnection).Inc()
@@ -208,4 +210,15 @@ func (k *keeper) wasLeft(r *store.Route) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return r.Since.Before(k.left[r.Address])
+}
+
+// othersRoute reports whether a route to this node's address is of another node that the
+// registry knows: two announce one address, which is a mistake, but no reason to take
+// the devices of the other for gone.
+func (n *Node) othersRoute(r *store.Route) bool {
+	if n.opt.Registry == nil || r.Node == "" || r.Node == n.opt.ID {
+		return false
+	}
+	peers, _ := n.opt.Registry.Peers()
+	return slices.ContainsFunc(peers, func(p cluster.Peer) bool { return p.ID == r.Node })
 }

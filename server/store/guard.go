@@ -68,7 +68,8 @@ func (g *Guard) Err() error {
 }
 
 // Watch calls changed with Err after every change, one call at a time and never after
-// the returned function has returned.
+// the returned function has returned. changed must not block, and not call that function
+// or Watch.
 func (g *Guard) Watch(changed func(error)) (stop func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
