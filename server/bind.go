@@ -91,7 +91,7 @@ func (c *conn) bindUser(p *protocol.Packet, m protocol.Bind) {
 	defer c.node.binding.remove(c.id)
 	route, old, err := c.register(m)
 	if err != nil {
-		c.node.bindFailed.warn(c.node.log, "binding failed, devices are told to try again", "err", err, "conn", c.name(), "user", m.UserID)
+		c.node.storeFailed(&c.node.bindFailed, err, "binding failed, devices are told to try again", "conn", c.name(), "user", m.UserID)
 		// Not "bind failed", which tells a device that its user is refused for good.
 		c.fail(p, protocol.CodeDispatchError, protocol.ReasonDispatchError, protocol.CloseStore)
 		return

@@ -176,7 +176,7 @@ func (x *exchange) save() {
 			Key: x.session, Expires: time.UnixMilli(x.reply.ExpireTime),
 		})
 		if err != nil {
-			x.c.node.saveFailed.warn(x.c.node.log, "sessions were not saved, their devices will need a full handshake", "err", err, "conn", x.c.name())
+			x.c.node.storeFailed(&x.c.node.saveFailed, err, "sessions were not saved, their devices will need a full handshake", "conn", x.c.name())
 		}
 		x.answer()
 		x.c.resume()

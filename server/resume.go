@@ -62,7 +62,7 @@ func (n *Node) findSession(m *protocol.FastConnect) (store.Session, protocol.Cod
 	})
 	switch {
 	case err != nil:
-		n.loadFailed.warn(n.log, "sessions were not loaded, their devices are told that they expired", "err", err)
+		n.storeFailed(&n.loadFailed, err, "sessions were not loaded, their devices are told that they expired")
 		return s, protocol.CodeSessionExpired
 	case !ok:
 		return s, protocol.CodeSessionExpired
