@@ -125,8 +125,8 @@ func (z *ZooKeeper) Leave(ctx context.Context) error { return z.announce.leave(c
 // several of a kind, by their host. A device entry whose gateway cannot be told is
 // listed as a peer of its own with the device address as its ID and no Gateway, so
 // that allocators list it. Of two nodes with one gateway the newer has it, and the
-// other is listed without. Nodes that were listed when this process lost its session
-// stay so for a while after it has a new one, as they may have lost theirs as well.
+// other is listed without. Nodes that were listed when this process lost its connection
+// stay so for a while after it is back, as they may have lost theirs and their sessions.
 func (z *ZooKeeper) Peers() (peers []Peer, known bool) { return z.view.peers() }
 
 // Err implements [Registry]. It is also set while somebody else has this node's id.

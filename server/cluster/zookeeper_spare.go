@@ -10,52 +10,77 @@ import (
 // notice that it has lost its session and to announce itself anew.
 const spareExtra = 3 * time.Second
 
-// zkSpared are the nodes that were known when this process lost its session and that
-// have not been seen since. What made it lose the session, such as a ZooKeeper that
-// nobody could reach, has most likely struck them too, and they are about to announce
-// themselves anew; whoever comes back first would take all others for dead. So they
-// stay listed for as long as a session lasts and a little longer.
+// zkSpared are the nodes that were known when this process lost its connection to
+// ZooKeeper and came back. What cut it off, such as a server that said nothing, may well
+// have struck them too and ended their sessions. They are about to announce themselves
+// anew, and whoever came back first would take all others for dead. So they stay listed
+// for as long as a session lasts and a little longer, but for those that say that they
+// leave.
 type zkSpared struct {
-	session int64 // that was read in last
-	until   time.Time
-	peers   []Peer
+	generation uint64 // of the connection that was read over last
+	peers      []sparedPeer
 }
 
-// begin notes that the registry is read in a session that lasts so long, and what was
-// known before. own is the id of this process, which is not spared.
-func (s *zkSpared) begin(session int64, lasting time.Duration, known []Peer, own string, now time.Time) {
-	if session == s.session {
+type sparedPeer struct {
+	Peer
+	present bool
+	until   time.Time
+}
+
+// begin notes over which connection the registry is read, how long a session lasts and
+// what was known before. own is the id of this process, which is not spared.
+func (s *zkSpared) begin(generation uint64, lasting time.Duration, known []Peer, own string, now time.Time) {
+	if generation == s.generation {
 		return
 	}
-	if s.session != 0 {
-		s.until = now.Add(lasting + spareExtra)
-		s.peers = slices.DeleteFunc(known, func(p Peer) bool { return p.ID == own || p.State == Draining })
+	first := s.generation == 0
+	s.generation = generation
+	if first {
+		return
 	}
-	s.session = session
+	s.peers = slices.DeleteFunc(s.peers, func(p sparedPeer) bool { return p.present })
+	for _, p := range known {
+		absent := slices.ContainsFunc(s.peers, func(q sparedPeer) bool { return p.ID == q.ID })
+		if p.ID != own && !absent { // one that is missing already has its time
+			s.peers = append(s.peers, sparedPeer{Peer: p, until: now.Add(lasting + spareExtra)})
+		}
+	}
 }
 
-// add returns list, which was read, with those that are spared.
+// add returns list, which was read, with those that are spared and not in it.
 func (s *zkSpared) add(list []Peer, now time.Time) []Peer {
-	if !now.Before(s.until) {
-		s.peers = nil
-	}
-	s.peers = slices.DeleteFunc(s.peers, func(p Peer) bool {
-		return slices.ContainsFunc(list, func(q Peer) bool {
-			return p.ID == q.ID || p.Gateway != "" && p.Gateway == q.Gateway
-		})
-	})
 	if len(s.peers) == 0 {
 		return list
 	}
-	list = append(list, s.peers...)
+	read := list
+	s.peers = slices.DeleteFunc(s.peers, func(p sparedPeer) bool {
+		return !now.Before(p.until) || slices.ContainsFunc(read, func(q Peer) bool { // another has its place
+			return p.ID != q.ID && p.Gateway != "" && p.Gateway == q.Gateway
+		})
+	})
+	for i := range s.peers {
+		p := &s.peers[i]
+		at := slices.IndexFunc(read, func(q Peer) bool { return p.ID == q.ID })
+		if p.present = at >= 0; p.present {
+			p.Peer = read[at]
+		} else if p.State != Draining {
+			list = append(list, p.Peer)
+		}
+	}
 	slices.SortFunc(list, func(a, b Peer) int { return strings.Compare(a.ID, b.ID) })
 	return list
 }
 
-// over fires when the last of them are to be given up; nil if there are none.
+// over fires when the next of those that are missing is to be given up; nil if none is.
 func (s *zkSpared) over(now time.Time) <-chan time.Time {
-	if len(s.peers) == 0 {
+	var next time.Time
+	for _, p := range s.peers {
+		if !p.present && (next.IsZero() || p.until.Before(next)) {
+			next = p.until
+		}
+	}
+	if next.IsZero() {
 		return nil
 	}
-	return time.After(s.until.Sub(now))
+	return time.After(next.Sub(now))
 }

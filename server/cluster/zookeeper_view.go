@@ -274,7 +274,7 @@ func (v *zkView) publish(link zkLink) {
 	list, hidden := mergePeers(entries)
 	v.warn(hidden)
 	before, _ := v.peers()
-	v.spared.begin(link.session, v.z.wire.sessionTimeout(), before, v.z.announce.id(), time.Now())
+	v.spared.begin(link.generation, v.z.wire.sessionTimeout(), before, v.z.announce.id(), time.Now())
 	list = v.spared.add(list, time.Now())
 	v.mu.Lock()
 	changed := v.err != nil || !v.known || !slices.EqualFunc(v.list, list, samePeer)

@@ -41,6 +41,7 @@ func TestZooKeeper(t *testing.T) {
 		"Cut":                  testCut,
 		"ExpiredSession":       testExpiredSession,
 		"AllSessionsExpired":   testAllSessionsExpired,
+		"LeaveAfterOutage":     testLeaveAfterOutage,
 		"JoinTimesOut":         testJoinTimesOut,
 		"CloseWhileCut":        testCloseWhileCut,
 		"FoldersRemoved":       testFoldersRemoved,
