@@ -5,11 +5,14 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/fanfare-push/fanfare/client"
 	"github.com/fanfare-push/fanfare/protocol"
 )
 
@@ -48,11 +51,11 @@ func checkMessages(t *testing.T, w *world, s *stream, intact bool) (lost int) {
 			lost += checkBroadcast(wrong, w, m, intact)
 			continue
 		}
-		n := w.crowd.arrived(m.id, m.user)
+		n, left := w.crowd.arrived(m.id, m.user), w.crowd.byUser[m.user].left()
 		switch {
 		case n > 1:
 			wrong.add("%s came %d times to %s; its sender was told %v", m.id, n, m.user, m.outcome)
-		case n == 0 && m.outcome == protocol.OutcomeSent && !intact:
+		case n == 0 && m.outcome == protocol.OutcomeSent && (left || !intact):
 			lost++ // it was in the socket's buffer when the connection broke
 		case n == 0 && m.reached():
 			wrong.add("%s to %s is %v but never arrived", m.id, m.user, m.outcome)
@@ -73,7 +76,7 @@ func checkBroadcast(wrong *complaints, w *world, m *sent, intact bool) (lost int
 		arrived += min(n, 1)
 	}
 	told := m.deliveries[protocol.OutcomeSent]
-	if arrived < told && intact {
+	if left := len(w.crowd.devices) - len(w.crowd.present()); arrived < told-left && intact {
 		wrong.add("broadcast %s was sent to %d devices and came to %d", m.id, told, arrived)
 	}
 	return max(0, told-arrived)
@@ -94,25 +97,52 @@ func checkBooks(t *testing.T, w *world) {
 			t.Errorf("%s accepted %v messages and ended %v", p.name, accepted, ended)
 		}
 	}
-	told, books := make(map[protocol.Outcome]int), make(map[protocol.Outcome]int)
+	for _, e := range []entry{viaAPI, viaGateway} {
+		checkTold(t, w, e)
+	}
+}
+
+// checkTold compares the books of all entry points of a kind with what the callers were
+// told. The books of a process that was killed are gone with it, so then there is
+// nothing to compare with.
+func checkTold(t *testing.T, w *world, e entry) {
+	t.Helper()
+	told, books := make(map[string]int), make(map[string]int)
 	for _, s := range w.streams {
 		for _, m := range s.all {
-			if m.entry == viaAPI && m.err == nil {
-				told[m.outcome]++
+			if m.entry == e {
+				told[m.result()]++
 			}
 		}
 	}
-	for _, a := range w.allocators {
-		m := a.metrics()
+	doors := w.processes()[:nodes]
+	if e == viaAPI {
+		doors = w.processes()[nodes:]
+	}
+	for _, p := range doors {
+		if p.lives > 1 {
+			return
+		}
+		m := p.metrics()
 		for _, o := range protocol.Outcomes() {
-			books[o] += int(m.sum("fanfare_messages_total", fmt.Sprintf("outcome=%q", o)))
+			books[e.hears(o)] += int(m.sum("fanfare_messages_total", fmt.Sprintf("outcome=%q", o)))
 		}
 	}
-	for _, o := range protocol.Outcomes() {
-		if books[o] != told[o] {
-			t.Errorf("by the allocators' books %d messages are %v, their callers were told so of %d", books[o], o, told[o])
-		}
+	maps.DeleteFunc(books, func(_ string, n int) bool { return n == 0 })
+	if !maps.Equal(books, told) {
+		t.Errorf("by the books of %s and the others of its kind messages ended as %v, their callers were told %v", doors[0].name, books, told)
 	}
+}
+
+// hears is what a caller is told of an outcome: MPush's gateway knows fewer.
+func (e entry) hears(o protocol.Outcome) string {
+	switch {
+	case e == viaAPI || o == protocol.OutcomeAcked || o == protocol.OutcomeSent || o == protocol.OutcomeOffline:
+		return o.String()
+	case o == protocol.OutcomeAckTimeout:
+		return "no answer"
+	}
+	return "failed"
 }
 
 // each calls check for all devices, some at a time.
@@ -140,6 +170,9 @@ func checkRoutes(t *testing.T, w *world) {
 		var mu sync.Mutex
 		var wrong []string
 		w.crowd.each(func(i int, d *device) {
+			if d.left() {
+				return
+			}
 			routes, err := w.allocators[i%allocators].pusher.User(context.Background(), d.user)
 			if at := ids[d.at()]; err != nil || len(routes) != 1 || !routes[0].Online || routes[0].Node != at {
 				mu.Lock()
@@ -155,6 +188,9 @@ func checkRoutes(t *testing.T, w *world) {
 func checkProbe(t *testing.T, w *world, s *stream) {
 	t.Helper()
 	w.crowd.each(func(i int, d *device) {
+		if d.left() {
+			return
+		}
 		m := &sent{id: s.name + "-probe-" + d.user, user: d.user, ack: true, via: i % allocators, begun: time.Now()}
 		s.push(m)
 		s.mu.Lock()
@@ -169,24 +205,13 @@ func checkProbe(t *testing.T, w *world, s *stream) {
 	})
 }
 
-// checkGone disconnects every sixth device for good: nobody may show it online. Then
-// their users come back.
-func checkGone(t *testing.T, w *world) {
+// checkGone waits until nobody shows devices online that were disconnected for good.
+func checkGone(t *testing.T, w *world, gone []*device) {
 	t.Helper()
-	var gone []*device
-	for i, d := range w.crowd.devices {
-		if i%6 == len(w.streams)%6 {
-			gone = append(gone, d)
-		}
-	}
-	w.crowd.disconnect(gone)
 	for i, d := range gone {
 		eventually(t, d.user+" is shown offline", func() string {
 			routes, err := w.allocators[i%allocators].pusher.User(context.Background(), d.user)
-			online := false
-			for _, r := range routes {
-				online = online || r.Online
-			}
+			online := slices.ContainsFunc(routes, func(r client.UserDevice) bool { return r.Online })
 			return unless(err == nil && !online, "%+v, %v", routes, err)
 		})
 	}
@@ -199,6 +224,11 @@ func checkGone(t *testing.T, w *world) {
 		}
 		return unless(listed == population-len(gone), "%d are, %d are connected", listed, population-len(gone))
 	})
+}
+
+// back connects devices again that were disconnected for good.
+func (w *world) back(t *testing.T, gone []*device) {
+	t.Helper()
 	for _, d := range gone {
 		d.start(t)
 	}

@@ -38,6 +38,7 @@ type device struct {
 	stop func() // ends it and waits
 
 	mu      sync.Mutex
+	gone    bool // disconnected for good
 	bound   bool
 	since   time.Time // of bound
 	address string    // dialed last
@@ -70,6 +71,9 @@ func (d *device) start(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.mu.Lock()
+	d.gone = false
+	d.mu.Unlock()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -114,6 +118,13 @@ func (d *device) at() string {
 	return d.address
 }
 
+// left tells whether the device was disconnected for good.
+func (d *device) left() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.gone
+}
+
 // on lists the users of a node.
 func (c *crowd) on(n *node) (users map[string]bool) {
 	users = make(map[string]bool)
@@ -129,7 +140,7 @@ func (c *crowd) on(n *node) (users map[string]bool) {
 func (c *crowd) missing() string {
 	var away []string
 	for _, d := range c.devices {
-		if d.at() != "" {
+		if d.at() != "" || d.left() {
 			continue
 		}
 		d.mu.Lock()
@@ -164,11 +175,29 @@ func (c *crowd) disconnect(devices []*device) {
 	for chunk := range slices.Chunk(devices, 20) {
 		all.Go(func() {
 			for _, d := range chunk {
+				d.mu.Lock()
+				d.gone = true
+				d.mu.Unlock()
 				d.stop()
 			}
 		})
 	}
 	all.Wait()
+}
+
+// present are the devices that were not disconnected for good.
+func (c *crowd) present() []*device {
+	return slices.DeleteFunc(slices.Clone(c.devices), (*device).left)
+}
+
+// some picks every nth device, from the first that is left over when dividing.
+func (c *crowd) some(n, first int) (picked []*device) {
+	for i, d := range c.devices {
+		if i%n == first%n {
+			picked = append(picked, d)
+		}
+	}
+	return picked
 }
 
 // arrived is how often a message came to a user.

@@ -24,6 +24,7 @@ func TestNodesFail(t *testing.T) {
 		{name: "killed", goesOn: others, losses: broken, fail: func(t *testing.T, w *world, f *failure) {
 			f.victim.kill(t)
 			f.lasts(3 * time.Second)
+			checkGone(t, w, f.gone) // others do that: their node is not there to do it
 			f.victim.start(t)
 		}},
 		{name: "stopped for longer than its session", goesOn: others, losses: broken, fail: func(t *testing.T, w *world, f *failure) {
@@ -31,7 +32,7 @@ func TestNodesFail(t *testing.T) {
 			f.lasts(10 * time.Second)
 			f.victim.signal(t, syscall.SIGCONT)
 		}},
-		{name: "all started anew one after the other", goesOn: others, losses: []string{"offline"}, fail: func(t *testing.T, w *world, f *failure) {
+		{name: "all started anew one after the other", goesOn: others, losses: []string{"offline", "gateway: failed", "gateway: cut off"}, fail: func(t *testing.T, w *world, f *failure) {
 			for _, n := range w.nodes {
 				n.terminate(t)
 				n.start(t)

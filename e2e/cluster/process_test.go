@@ -47,6 +47,7 @@ type process struct {
 	dir  string
 
 	printed output
+	lives   int
 	command *exec.Cmd
 	ended   chan struct{} // closed when the process is gone
 }
@@ -63,6 +64,7 @@ func newProcess(t *testing.T, name, http string, args ...string) *process {
 // start runs the process and does not wait until it serves.
 func (p *process) start(t *testing.T) {
 	t.Helper()
+	p.lives++
 	p.command = exec.Command(fanfare, p.args...)
 	p.command.Dir, p.command.Env = p.dir, environment()
 	p.command.Stdout, p.command.Stderr = &p.printed, &p.printed
