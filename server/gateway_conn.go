@@ -65,11 +65,9 @@ func (w *gateway) requests(data []byte) bool {
 			data = data[protocol.HeaderSize-known:]
 			continue
 		case errors.Is(err, protocol.ErrTooLarge):
-			w.end(protocol.CloseTooLarge, false)
-			return false
+			return w.giveUp(protocol.CloseTooLarge, err)
 		case err != nil:
-			w.end(protocol.CloseBadFrame, false)
-			return false
+			return w.giveUp(protocol.CloseBadFrame, err)
 		case !ok:
 			return true
 		case !w.request(&p):
@@ -129,7 +127,16 @@ func (w *gateway) hasRoom() bool {
 	if w.count(int64(w.dec.Buffered())) {
 		return true
 	}
-	w.end(protocol.CloseOverload, false)
+	return w.giveUp(protocol.CloseOverload, errTooManyParts)
+}
+
+var errTooManyParts = errors.New("too much is held of requests that are not complete")
+
+// giveUp closes a connection whose bytes lead nowhere. It returns false.
+func (w *gateway) giveUp(reason protocol.CloseReason, err error) bool {
+	w.node.metrics.GatewayRequests(exporter.DirectionIn, exporter.ResultRefused).Inc()
+	w.node.gateways.bad.warn(w.node.log, "gateway connection closed: its bytes are no requests", "err", err, "remote", w.nc.RemoteAddr().String())
+	w.end(reason, false)
 	return false
 }
 
