@@ -49,6 +49,8 @@ func (l *loader) checkRedis() {
 		l.at("store.redis.master", "is not set; sentinels are asked for a master by its name")
 	case r.Mode != "sentinel" && r.Master != "":
 		l.at("store.redis.master", "is set, but store.redis.mode is %s; only sentinels know a master by name", r.Mode)
+	case r.Username != "" && r.Password.Empty():
+		l.at("store.redis.username", "is set without a password; set store.redis.password_file")
 	case r.Mode == "cluster" && r.DB != 0:
 		l.at("store.redis.db", "is %d, but Redis Cluster has only database 0", r.DB)
 	case r.Mode == "single" && len(r.Addresses) > 1:

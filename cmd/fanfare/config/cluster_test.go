@@ -37,6 +37,7 @@ func TestClusterSettings(t *testing.T) {
 		{"no port", RoleNode, append(inCluster, "store.redis.addresses=redis"), `holds "redis", which is not host:port`},
 		{"two single servers", RoleNode, append(inCluster, "store.redis.addresses=a:1,b:1"), "names 2 servers, but store.redis.mode is single"},
 		{"sentinel", RoleNode, append(inCluster, "store.redis.mode=sentinel"), "store.redis.master is not set"},
+		{"user without a password", RoleNode, append(inCluster, "store.redis.username=fanfare"), "set store.redis.password_file"},
 		{"master alone", RoleNode, append(inCluster, "store.redis.master=m"), "only sentinels know a master by name"},
 		{"database of a cluster", RoleNode, append(inCluster, "store.redis.mode=cluster", "store.redis.db=3"), "Redis Cluster has only database 0"},
 		{"CA without TLS", RoleNode, append(inCluster, "store.redis.ca_file=ca.pem"), "store.redis.tls is false"},
