@@ -290,7 +290,7 @@ func TestNodesAreListed(t *testing.T) {
 		t.Error("the node does not say since when it serves")
 	}
 	got.Since = time.Time{}
-	want := client.Node{ID: "node-1", Device: r.DeviceAddress(), WebSocket: r.WebSocketURL(), Gateway: r.GatewayAddress(), State: "serving", Connections: 4, Users: 3, Version: "test"}
+	want := client.Node{ID: "node-1", Device: r.DeviceAddress(), WebSocket: r.WebSocketURL(), Gateway: r.GatewayAddress(), State: "serving", Weight: 1, Connections: 4, Users: 3, Version: "test"}
 	if got != want {
 		t.Errorf("node %+v\nwant %+v", got, want)
 	}

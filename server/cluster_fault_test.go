@@ -195,8 +195,14 @@ func TestRoutesOfDeadNodes(t *testing.T) {
 	c.AwaitMembers(t, 3)
 	third := c.Members[2]
 	put("of-the-third", store.Route{Node: "node-3", Address: third.Info().Gateway, Connection: "fedcba9876543210", ClientType: protocol.ClientPC, Since: time.Now()})
+	// Somebody that this registry does not know, and that lives: of another namespace.
+	stranger := c.Redis.Addr
+	put("of-a-stranger", store.Route{Node: "java", Address: stranger, Connection: "00000000deadbeef", ClientType: protocol.ClientPC, Since: dead.Since})
 	third.ZooKeeperNet.Cut() // dies, for the others
 	servertest.Eventually(t, "a sweep takes back the routes of the node that died", func() bool { return offline("of-the-third") })
+	if offline("of-a-stranger") {
+		t.Error("the route to a node that answers was taken back")
+	}
 	servertest.Eventually(t, "it is counted", func() bool {
 		return testutil.ToFloat64(a.Metrics.RouteSweeps(true))+testutil.ToFloat64(b.Metrics.RouteSweeps(true)) > 2 &&
 			testutil.ToFloat64(a.Metrics.RoutesSweptAt)+testutil.ToFloat64(b.Metrics.RoutesSweptAt) > 0

@@ -34,6 +34,7 @@ type keeper struct {
 
 	gateways map[string]bool      // of the peers as last seen; the keeper's goroutine alone
 	left     map[string]time.Time // when gateways vanished that are not back; the oldest are forgotten
+	probed   map[string]bool      // gateways that the registry never named, whether they answer; the sweep's goroutine alone
 }
 
 // sweepKind is which routes are looked after; larger includes smaller.

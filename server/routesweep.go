@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"time"
 
@@ -148,6 +149,7 @@ func (n *Node) sweepRoutes(ctx context.Context, kind sweepKind) (done bool) {
 		rate = defaultSweepRate
 	}
 	began := time.Now()
+	n.keeper.probed = make(map[string]bool)
 	report, err := n.opt.Store.Sweep(ctx, rate, n.place.PublicIP, func(user string, r store.Route) bool {
 		return n.stale(user, r, kind)
 	})
@@ -184,7 +186,7 @@ func (n *Node) stale(user string, r store.Route, kind sweepKind) bool {
 		return true
 	}
 	young := time.Since(r.Since) < newRoute && !n.keeper.wasLeft(&r)
-	if kind != sweepAll || young || !n.dead(r.Address) {
+	if kind != sweepAll || young || !n.dead(r.Address) || !n.keeper.hasLeft(r.Address) && n.answers(r.Address) {
 		return false
 	}
 	n.metrics.RoutesStale(exporter.StaleNode).Inc()
@@ -210,6 +212,38 @@ func (k *keeper) wasLeft(r *store.Route) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return r.Since.Before(k.left[r.Address])
+}
+
+// hasLeft reports whether the node at a gateway was seen to vanish.
+func (k *keeper) hasLeft(gateway string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, left := k.left[gateway]
+	return left
+}
+
+const (
+	// probeTime is how long a gateway that the registry never named has to answer.
+	probeTime = 500 * time.Millisecond
+	// maxProbes bounds how many are asked in one sweep; the routes of more are left.
+	maxProbes = 1000
+)
+
+// answers reports whether something listens at a gateway that the registry never
+// named. Then the registry is not that of the nodes which share this store, and
+// nothing it does not know is to be taken for dead. The sweep's goroutine calls it.
+func (n *Node) answers(gateway string) bool {
+	answered, asked := n.keeper.probed[gateway]
+	if asked || len(n.keeper.probed) >= maxProbes {
+		return answered || !asked
+	}
+	conn, err := net.DialTimeout("tcp", gateway, probeTime)
+	if answered = err == nil; answered {
+		_ = conn.Close()
+		n.log.Warn("a gateway answers that the registry does not know; routes to it are left alone: are all nodes in one namespace of one registry?", "gateway", gateway)
+	}
+	n.keeper.probed[gateway] = answered
+	return answered
 }
 
 // othersRoute reports whether a route to this node's address is of another node that the

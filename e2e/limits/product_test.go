@@ -49,7 +49,7 @@ type product struct {
 }
 
 // listeners are the settings of the addresses.
-var listeners = []string{"node.listen.device", "node.listen.websocket", "node.listen.gateway", "node.listen.ops", "alloc.listen"}
+var listeners = []string{"node.listen.device", "node.listen.websocket", "node.listen.gateway", "node.listen.admin", "node.listen.ops", "alloc.listen"}
 
 // environment is this one without settings of the product.
 func environment() (env []string) {
