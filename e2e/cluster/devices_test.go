@@ -161,7 +161,7 @@ func (c *crowd) missing() string {
 func (c *crowd) lastBack() (last time.Time) {
 	for _, d := range c.devices {
 		d.mu.Lock()
-		if d.since.After(last) {
+		if d.bound && d.since.After(last) {
 			last = d.since
 		}
 		d.mu.Unlock()
