@@ -253,9 +253,9 @@ func (s *Embedded) commit() {
 	err := s.journal.commit()
 	switch {
 	case err != nil && before == nil:
-		s.log.Error("The store cannot write to its disk and works from memory.", "err", err)
+		s.log.Error("the store cannot write to its disk and works from memory", "err", err)
 	case err == nil && before != nil:
-		s.log.Info("The store writes to its disk again.")
+		s.log.Info("the store writes to its disk again")
 	}
 }
 

@@ -21,7 +21,7 @@ func (s *Embedded) loadSessions() error {
 		s.forget(s.sessions.put(sessionID(key), v))
 	})
 	if unreadable > 0 {
-		s.log.Warn("The store dropped sessions that it cannot read.", "count", unreadable)
+		s.log.Warn("the store dropped sessions that it cannot read", "count", unreadable)
 	}
 	if err != nil {
 		return fmt.Errorf("read sessions: %w", err)
@@ -49,7 +49,7 @@ func (s *Embedded) loadRoutes() error {
 		loaded = append(loaded, s.routes.byKey[routeKey{string(key[1:]), v.ClientType}])
 	})
 	if unreadable > 0 {
-		s.log.Warn("The store dropped routes that it cannot read.", "count", unreadable)
+		s.log.Warn("the store dropped routes that it cannot read", "count", unreadable)
 	}
 	if err != nil {
 		return fmt.Errorf("read routes: %w", err)

@@ -237,7 +237,7 @@ func (s *Redis) note(u *unreadable) {
 	if s.metrics != nil {
 		s.metrics.StoreUnreadable(u.kind).Add(float64(u.count))
 	}
-	s.seldom.warn(s.log, u.kind.String(), "A value in Redis cannot be read and counts as absent.",
+	s.seldom.warn(s.log, u.kind.String(), "a value in Redis cannot be read and counts as absent",
 		"kind", u.kind.String(), "key", u.key, "why", u.err, "values", u.count)
 }
 

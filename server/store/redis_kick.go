@@ -71,7 +71,7 @@ func (l *listener) run(ctx context.Context) {
 		before := l.heard.Load()
 		err := l.listen(ctx, func() {
 			if deaf {
-				l.store.log.Info("The node hears the kicks of other nodes again.")
+				l.store.log.Info("the node hears the kicks of other nodes again")
 			}
 			deaf, pause = false, minListenPause
 		})
@@ -80,7 +80,7 @@ func (l *listener) run(ctx context.Context) {
 			return
 		}
 		if !deaf {
-			l.store.log.Warn("The node does not hear the kicks of other nodes and tries again until it does.",
+			l.store.log.Warn("the node does not hear the kicks of other nodes and tries again until it does",
 				"err", l.store.failed(ctx, "listen to kicks", err))
 		}
 		deaf = true
