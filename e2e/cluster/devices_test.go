@@ -59,10 +59,37 @@ func gather(t *testing.T, w *world) *crowd {
 			OnKick: func(protocol.Kick) { c.mu.Lock(); c.kicks++; c.mu.Unlock() },
 		}
 		c.devices, c.byUser[d.user] = append(c.devices, d), d
-		d.start(t)
 	}
-	t.Cleanup(func() { c.disconnect(c.devices) })
+	t.Cleanup(func() { c.disconnect(slices.DeleteFunc(c.devices, func(d *device) bool { return d.stop == nil })) })
+	for wave := range slices.Chunk(c.devices, population/nodes) {
+		for _, d := range wave {
+			d.start(t)
+		}
+		w.awaitLoad(t, wave)
+	}
 	return c
+}
+
+// awaitLoad waits until devices are connected and all allocators know that, so that the
+// next come to another node: an allocator sends devices that come at once to one node.
+func (w *world) awaitLoad(t *testing.T, wave []*device) {
+	t.Helper()
+	for _, d := range wave {
+		eventually(t, d.user+" is connected", func() string { return unless(d.at() != "", "it is not") })
+	}
+	for _, a := range w.allocators {
+		eventually(t, a.name+" knows of them", func() string {
+			known, open := 0, 0.0
+			list, err := a.pusher.Nodes(context.Background())
+			for _, n := range list {
+				known += n.Connections
+			}
+			for _, n := range w.nodes {
+				open += n.metrics().sum("fanfare_connections")
+			}
+			return unless(err == nil && known == int(open), "it knows of %d of %v, %v", known, open, err)
+		})
+	}
 }
 
 func (d *device) start(t *testing.T) {

@@ -60,8 +60,8 @@ const (
 )
 
 // run is one scenario from start to report.
-func (sc *scenario) run(t *testing.T, w *world, victim *node) {
-	before := snapshot(w)
+func (sc *scenario) run(t *testing.T, w *world) {
+	before, victim := snapshot(w), w.usual()
 	f := &failure{stream: startStream(w), victim: victim, users: make(map[string]map[string]bool)}
 	f.lasts(warmUp)
 	for _, n := range w.nodes {
@@ -116,9 +116,9 @@ func (sc *scenario) report(t *testing.T, w *world, f *failure, before []series, 
 	checkProbe(t, w, f.stream)
 	checkBooks(t, w)
 	closed := int(change(before, after, "fanfare_connections_closed_total"))
-	t.Logf("%d pushes (%d not made); told over the API %v, over gateways %v; sent and lost with a connection %d; retried %v; "+
+	t.Logf("%s, which had %d devices: %d pushes (%d not made); told over the API %v, over gateways %v; sent and lost with a connection %d; retried %v; "+
 		"untouched ones meanwhile %d of %d; connections closed %v; failure lasted %v, last device back after %v, first push through after %v, whole %v after the end",
-		len(f.stream.all), f.stream.skipped, api, gateway, lost, change(before, after, "fanfare_pushes_retried_total"),
+		f.victim.id, len(f.users[f.victim.id]), len(f.stream.all), f.stream.skipped, api, gateway, lost, change(before, after, "fanfare_pushes_retried_total"),
 		passed, met, closed, f.healed.Sub(f.began).Round(time.Millisecond), lastBack.Round(time.Millisecond), through.Round(time.Millisecond), whole.Round(time.Millisecond))
 	excused := func(m *sent, r string) bool {
 		if m.entry == viaGateway && slices.Contains(sc.losses, "gateway: "+r) {
@@ -147,6 +147,12 @@ func (sc *scenario) report(t *testing.T, w *world, f *failure, before []series, 
 	w.crowd.disconnect(gone)
 	checkGone(t, w, gone)
 	w.back(t, gone)
+}
+
+// usual picks the node that has neither the most devices nor the fewest.
+func (w *world) usual() *node {
+	sorted := slices.SortedFunc(slices.Values(w.nodes), func(a, b *node) int { return len(w.crowd.on(a)) - len(w.crowd.on(b)) })
+	return sorted[len(sorted)/2]
 }
 
 // snapshot reads the metrics of all processes.

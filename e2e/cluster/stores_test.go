@@ -42,6 +42,6 @@ func TestRedisFails(t *testing.T) {
 		}},
 	} {
 		sc.intact, sc.goesOn, sc.losses = true, atHome(w), []string{"failed", "offline"}
-		t.Run(sc.name, func(t *testing.T) { sc.run(t, w, w.nodes[0]) })
+		t.Run(sc.name, func(t *testing.T) { sc.run(t, w) })
 	}
 }
