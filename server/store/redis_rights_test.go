@@ -30,6 +30,7 @@ func documentedRights(t *testing.T, password string, servers ...*backing.Redis) 
 // TestRedisConformsWithDocumentedRights: everything works for a user who may do no
 // more than docs/OPERATIONS.md says.
 func TestRedisConformsWithDocumentedRights(t *testing.T) {
+	t.Parallel()
 	server := backing.StartRedis(t)
 	documentedRights(t, "pw", server)
 	conformance(t, func(t *testing.T, now func() time.Time) Store {
@@ -40,6 +41,7 @@ func TestRedisConformsWithDocumentedRights(t *testing.T) {
 }
 
 func TestRedisClusterConformsWithDocumentedRights(t *testing.T) {
+	t.Parallel()
 	servers := backing.StartRedisCluster(t, 3)
 	documentedRights(t, "pw", servers...)
 	conformance(t, func(t *testing.T, now func() time.Time) Store {
