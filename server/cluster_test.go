@@ -41,6 +41,7 @@ func push(t testing.TB, m *servertest.Member, user string, ack protocol.AckMode)
 }
 
 func TestPushToAnotherNode(t *testing.T) {
+	t.Parallel()
 	c := servertest.StartCluster(t, 3)
 	phone := c.Members[1].Dial(t, "phone", "alice")
 	c.Members[2].Dial(t, "pc", "alice", func(o *client.DeviceOptions) { o.OSName = "windows" })
@@ -81,6 +82,7 @@ func awaitKick(conn *client.Conn) error {
 }
 
 func TestLoginOnAnotherNodeKicks(t *testing.T) {
+	t.Parallel()
 	c := servertest.StartCluster(t, 2, func(_ int, o *server.Options) { o.KickGrace = 200 * time.Millisecond })
 	a, b := c.Members[0], c.Members[1]
 	old := a.Dial(t, "old-phone", "alice")
@@ -104,6 +106,7 @@ func TestLoginOnAnotherNodeKicks(t *testing.T) {
 }
 
 func TestKickOnAnotherNode(t *testing.T) {
+	t.Parallel()
 	c := servertest.StartCluster(t, 2, func(_ int, o *server.Options) { o.KickGrace = 0 })
 	phone := c.Members[0].Dial(t, "phone", "alice")
 	if n, err := c.Members[1].Router.Kick(t.Context(), "alice"); n != 1 || err != nil {
@@ -121,6 +124,7 @@ func TestKickOnAnotherNode(t *testing.T) {
 // TestTwoLoginsAtOnce: one user logs in on two nodes at the same time, again and
 // again. One route remains each time, and it leads to a connection that is there.
 func TestTwoLoginsAtOnce(t *testing.T) {
+	t.Parallel()
 	const rounds = 1000
 	c := servertest.StartCluster(t, 2, func(_ int, o *server.Options) { o.KickGrace = 0 })
 	var all sync.WaitGroup

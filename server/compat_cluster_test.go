@@ -21,6 +21,7 @@ import (
 
 // Check 20: a session is resumed on another node, also one that MPush wrote.
 func TestCompatResumeOnAnotherNode(t *testing.T) {
+	t.Parallel()
 	c := servertest.StartCluster(t, 2)
 	sessions := new(client.MemorySessions)
 	keep := func(o *client.DeviceOptions) { o.SessionStore = sessions }
@@ -53,6 +54,7 @@ func TestCompatResumeOnAnotherNode(t *testing.T) {
 
 // Checks 24 and 27, the part in Redis: route, online list and events.
 func TestCompatRouteInRedis(t *testing.T) {
+	t.Parallel()
 	c := servertest.StartCluster(t, 1)
 	m := c.Members[0]
 	events := subscribe(t, c.Redis, "/mpush/online/", "/mpush/offline/")
@@ -85,6 +87,7 @@ func TestCompatRouteInRedis(t *testing.T) {
 // Check 34: kicks to and from a Java node, which is played by the test: it has a route
 // and a channel.
 func TestCompatKickAcrossNodes(t *testing.T) {
+	t.Parallel()
 	c := servertest.StartCluster(t, 1, func(_ int, o *server.Options) { o.KickGrace = time.Hour })
 	m := c.Members[0]
 	c.Redis.Do("HSET", "mp:ur:alice", "1", `{"port":3101,"host":"10.9.8.7","deviceId":"dB","osName":"android","clientVersion":"1.0.0","connId":"16e5ed65"}`)
@@ -123,6 +126,7 @@ func TestCompatKickAcrossNodes(t *testing.T) {
 
 // Check 51: a task is cancelled in Redis before it starts, and counted there.
 func TestCompatTaskInRedis(t *testing.T) {
+	t.Parallel()
 	c := servertest.StartCluster(t, 1)
 	m := c.Members[0]
 	for i := range 3 {
