@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"reflect"
 	"slices"
@@ -93,7 +94,7 @@ func testReconnect(t *testing.T, server *backing.ZooKeeper, ns string) {
 			now, ok := a.session.ready()
 			return ok && now.generation != generation.generation && a.Err() == nil && samePeer(p, other)
 		})
-		if err := b.Leave(t.Context()); err != nil {
+		if err := b.Leave(inTime(t)); err != nil {
 			t.Fatal(err)
 		}
 		within(t, "it sees what happens", func() bool { return a.has("node-1") })
@@ -145,7 +146,7 @@ func testCut(t *testing.T, server *backing.ZooKeeper, ns string) {
 	}
 	c := openZK(t, ns, server.Addr)
 	c.join(t, testPeer("node-3", 2))
-	if err := b.Leave(t.Context()); err != nil {
+	if err := b.Leave(inTime(t)); err != nil {
 		t.Fatal(err)
 	}
 	proxy.Heal()
@@ -232,7 +233,7 @@ func testLeaveAfterOutage(t *testing.T, server *backing.ZooKeeper, ns string) {
 	leaving.State = Draining
 	b.Update(leaving)
 	within(t, "it is seen to drain", func() bool { p, _ := a.find("node-2"); return p.State == Draining })
-	if err := b.Leave(t.Context()); err != nil {
+	if err := b.Leave(inTime(t)); err != nil {
 		t.Fatal(err)
 	}
 	within(t, "it is gone long before a session of this one would end", func() bool { return a.has() })
@@ -247,6 +248,9 @@ func closeSession(t *testing.T, server string, session int64, password []byte) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
 	hello := make([]byte, 12, 64)                                       // version, last change seen
 	hello = binary.BigEndian.AppendUint32(hello, 10000)                 // timeout
 	hello = binary.BigEndian.AppendUint64(hello, uint64(session))       //
@@ -315,15 +319,56 @@ func testCloseWhileCut(t *testing.T, server *backing.ZooKeeper, ns string) {
 				t.Errorf("took %s", took)
 			}
 			stop()
-			if err := u.Join(t.Context(), testPeer("node-1", 0)); !errors.Is(err, errClosed) {
+			if err := u.Join(inTime(t), testPeer("node-1", 0)); !errors.Is(err, errClosed) {
 				t.Errorf("joining a closed registry: %v", err)
 			}
 			u.Update(testPeer("node-1", 0))
-			if err := errors.Join(u.Leave(t.Context()), u.Close()); err != nil {
+			if err := errors.Join(u.Leave(inTime(t)), u.Close()); err != nil {
 				t.Error(err)
 			}
 		})
 	}
+}
+
+// Closing ends within moments at any moment, whatever the network does meanwhile.
+func testCloseAtAnyMoment(t *testing.T, server *backing.ZooKeeper, ns string) {
+	for i := range 8 {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			for range 6 {
+				closeInTrouble(t, server, ns, testPeer("node-"+strconv.Itoa(i), i))
+			}
+		})
+	}
+}
+
+func closeInTrouble(t *testing.T, server *backing.ZooKeeper, ns string, self Peer) {
+	t.Helper()
+	proxy := backing.StartProxy(t, server.Addr)
+	u := openZKWith(t, ZooKeeperOptions{Servers: []string{proxy.Addr}, Namespace: ns, SessionTimeout: 600 * time.Millisecond})
+	trouble := make(chan struct{})
+	go func() {
+		defer close(trouble)
+		for range 5 {
+			time.Sleep(rand.N(40 * time.Millisecond))
+			[]func(){proxy.Break, proxy.Cut, proxy.Heal}[rand.N(3)]()
+			proxy.Heal()
+		}
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), rand.N(300*time.Millisecond))
+	defer cancel()
+	_ = u.Join(ctx, self) // it may or may not be in time
+	closed := make(chan error, 1)
+	go func() { closed <- u.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("Close does not return")
+	}
+	<-trouble
 }
 
 // An operator removes everything below the namespace.
@@ -393,7 +438,7 @@ func testAnswerLost(t *testing.T, server *backing.ZooKeeper, ns string) {
 		a.join(t, self)
 		<-done
 		within(t, "it is whole", func() bool { p, _ := b.find("node-1"); return samePeer(p, self) && a.Err() == nil })
-		if err := a.Leave(t.Context()); err != nil {
+		if err := a.Leave(inTime(t)); err != nil {
 			t.Fatal(err)
 		}
 		within(t, "nothing of it is left", func() bool {

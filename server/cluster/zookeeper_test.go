@@ -75,11 +75,16 @@ func (u *zkUnderTest) find(id string) (Peer, bool) {
 
 func (u *zkUnderTest) join(t *testing.T, self Peer) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	if err := u.Join(ctx, self); err != nil {
+	if err := u.Join(inTime(t), self); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// inTime is a context that ends long after what a test waits for should have happened.
+func inTime(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
 }
 
 // testPeer is a node with everything set. n tells its ports apart.
@@ -106,7 +111,16 @@ func rawZKWith(t *testing.T, server, digest string) *zk.Conn {
 	}
 	t.Cleanup(func() {
 		conn.Close()
-		for range events {
+		for end := time.After(30 * time.Second); ; {
+			select {
+			case _, ok := <-events:
+				if !ok {
+					return
+				}
+			case <-end:
+				t.Error("the library did not end")
+				return
+			}
 		}
 	})
 	if err := conn.AddAuth("digest", []byte(digest)); err != nil {

@@ -15,22 +15,22 @@ import (
 // ZooKeeper's has 37 or 41.
 const maxGreeting = 4 << 10
 
-// zkWire dials for the ZooKeeper library and watches over its connections: it
-// remembers why the last one failed and lets all be ended at once.
+// zkWire dials for the ZooKeeper library, which has one connection at a time, and
+// watches over it: it remembers why the last one failed and can end it for good.
 type zkWire struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	bound  time.Duration // the longest a server may take for its first answer
 
 	mu      sync.Mutex
-	conns   map[*zkSocket]struct{}
+	socket  *zkSocket // the last one
 	last    error
 	timeout time.Duration // of the session, as the server wants it
 }
 
 func newZKWire(bound time.Duration) *zkWire {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &zkWire{ctx: ctx, cancel: cancel, bound: bound, conns: make(map[*zkSocket]struct{})}
+	return &zkWire{ctx: ctx, cancel: cancel, bound: bound}
 }
 
 // dial is a zk.Dialer. Names are looked up each time.
@@ -42,13 +42,23 @@ func (w *zkWire) dial(network, address string, timeout time.Duration) (net.Conn,
 		return nil, err
 	}
 	s := &zkSocket{Conn: c, wire: w, address: address}
-	w.mu.Lock()
-	w.conns[s] = struct{}{}
-	w.mu.Unlock()
+	w.replace(s)
 	if w.ctx.Err() != nil { // end came in between
-		_ = s.Close()
+		w.replace(nil)
 	}
 	return s, nil
+}
+
+// replace closes the last connection, which the library does not do with one over
+// which it heard that its session has expired.
+func (w *zkWire) replace(s *zkSocket) {
+	w.mu.Lock()
+	old := w.socket
+	w.socket = s
+	w.mu.Unlock()
+	if old != nil {
+		_ = old.Close()
+	}
 }
 
 func (w *zkWire) failed(err error) {
@@ -79,16 +89,10 @@ func (w *zkWire) sessionTimeout() time.Duration {
 	return w.timeout
 }
 
-// end closes all connections and makes every later dial fail.
+// end closes the connection and makes every later dial fail.
 func (w *zkWire) end() {
 	w.cancel()
-	w.mu.Lock()
-	conns := w.conns
-	w.conns = make(map[*zkSocket]struct{})
-	w.mu.Unlock()
-	for c := range conns {
-		_ = c.Conn.Close()
-	}
+	w.replace(nil)
 }
 
 // zkSocket is a connection whose first exchange always ends: the library takes the
@@ -139,20 +143,26 @@ func (s *zkSocket) greeting(p []byte) error {
 // its length and the version of the protocol.
 const lastSeen = 8
 
-// Write implements net.Conn. In the first request it takes back which change was seen
-// last: a server that lost its data would never let this process in again. A server
-// that is behind is made to catch up instead; see zkSession.prepare.
+// Write implements net.Conn, with two differences. In the first request it takes back
+// which change was seen last: a server that lost its data would never let this process
+// in again. A server that is behind is made to catch up instead; see
+// zkSession.prepare. And a write that fails ends the connection without an error, so
+// that the reader finds the fault: the library answers a request twice if its write
+// fails, and when that is the credential of a new connection, it waits for ever for
+// somebody to take the second answer.
 func (s *zkSocket) Write(p []byte) (int, error) {
 	if !s.begun && len(p) >= lastSeen+8 {
 		s.begun = true
 		p = slices.Clone(p)
 		clear(p[lastSeen : lastSeen+8])
 	}
-	n, err := s.Conn.Write(p)
-	if err != nil && !errors.Is(err, net.ErrClosed) {
-		s.wire.failed(fmt.Errorf("write to %s: %w", s.address, err))
+	if _, err := s.Conn.Write(p); err != nil {
+		if !errors.Is(err, net.ErrClosed) {
+			s.wire.failed(fmt.Errorf("write to %s: %w", s.address, err))
+		}
+		_ = s.Conn.Close()
 	}
-	return n, err
+	return len(p), nil
 }
 
 // SetReadDeadline implements net.Conn. During the first exchange no deadline means the
@@ -165,14 +175,6 @@ func (s *zkSocket) SetReadDeadline(t time.Time) error {
 		t = latest
 	}
 	return s.Conn.SetReadDeadline(t)
-}
-
-// Close implements net.Conn.
-func (s *zkSocket) Close() error {
-	s.wire.mu.Lock()
-	delete(s.wire.conns, s)
-	s.wire.mu.Unlock()
-	return s.Conn.Close()
 }
 
 // zkHosts gives the library one server after the other, by name: its own way looks

@@ -66,6 +66,28 @@ func TestZooKeeperIsSomethingElse(t *testing.T) {
 	}
 }
 
+// The library waits for ever if writing the credential of a new connection fails.
+func TestWriteToLostZooKeeperFailsWhenReading(t *testing.T) {
+	w := newZKWire(time.Second)
+	c, err := w.dial("tcp", stranger(t, ""), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.(*zkSocket).Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	hello := make([]byte, 44)
+	if n, err := c.Write(hello); n != len(hello) || err != nil {
+		t.Errorf("wrote %d, %v", n, err)
+	}
+	if _, err := c.Read(hello); err == nil {
+		t.Error("the reader does not find the fault")
+	}
+	if w.reason() == nil || !strings.Contains(w.reason().Error(), "write to 127.0.0.1") {
+		t.Errorf("the reason is %v", w.reason())
+	}
+}
+
 func TestServersOfZooKeeperTakeTurns(t *testing.T) {
 	var h zkHosts
 	if err := h.Init([]string{"a", "b", "c"}); err != nil || h.Len() != 3 {
