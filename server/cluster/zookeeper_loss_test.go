@@ -468,6 +468,7 @@ func TestZooKeeperRestart(t *testing.T) {
 	neverEmpty(t, b, 2)
 	raw := rawZK(t, server.Addr)
 	before := stats(t, raw, a)
+	raw.Close()
 	for _, stop := range []func(){server.Stop, server.Kill} {
 		stop()
 		within(t, "both notice", func() bool { return a.Err() != nil && b.Err() != nil })
