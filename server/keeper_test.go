@@ -44,7 +44,9 @@ func newShaky(t testing.TB) *shaky {
 }
 
 // returns tells the node that the store was away and is back.
-func (s *shaky) returns() {
+func (s *shaky) returns(t testing.TB) {
+	t.Helper()
+	servertest.Eventually(t, "the node watches its store", s.watched)
 	s.mu.Lock()
 	back := s.back
 	s.mu.Unlock()
@@ -271,7 +273,7 @@ func TestResyncIsTriedAgain(t *testing.T) {
 	n := servertest.Start(t, func(o *server.Options) { o.Store = s })
 	n.Dial(t, "dev-1", "alice")
 	forget(t, s, "alice")
-	s.returns()
+	s.returns(t)
 	servertest.Eventually(t, "the route is written again", func() bool { return online(t, s, "alice") })
 }
 
@@ -302,7 +304,7 @@ func TestResyncDuringSweep(t *testing.T) {
 	<-begun
 	n.Dial(t, "dev-1", "alice")
 	forget(t, s, "alice")
-	s.returns()
+	s.returns(t)
 	servertest.Eventually(t, "the route is written again", func() bool { return online(t, s, "alice") })
 }
 
@@ -324,7 +326,7 @@ func TestRestoredRouteIsNoYounger(t *testing.T) {
 	n := servertest.Start(t, func(o *server.Options) { o.Store = s })
 	n.Dial(t, "dev-1", "alice")
 	before := onlyRouteOf(t, s, "alice")
-	s.returns()
+	s.returns(t)
 	if claim := <-claims; claim.Since.UnixMilli() != before.Since.UnixMilli() {
 		t.Errorf("the route came online at %v and is claimed since %v", before.Since, claim.Since)
 	}
@@ -355,7 +357,7 @@ func TestFailedResyncLeavesNoRoute(t *testing.T) {
 	}
 	n := servertest.Start(t, func(o *server.Options) { o.Store = s })
 	w := device(t, n, "dev-1", "android", "alice")
-	s.returns()
+	s.returns(t)
 	<-asked
 	w.send(raw(6, 0, 3, bindBody("alice", "", "")))
 	w.want(raw(11, 0, 3, okBody(6, "unbind success")))
@@ -401,7 +403,7 @@ func TestResyncSparesNewBind(t *testing.T) {
 	if _, _, err := s.Embedded.PutRoute(t.Context(), "alice", there); err != nil {
 		t.Fatal(err)
 	}
-	s.returns()
+	s.returns(t)
 	<-asked
 	time.Sleep(5 * time.Millisecond)
 	w.send(raw(6, 0, 3, bindBody("alice", "", "")))
