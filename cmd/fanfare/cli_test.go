@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-var commands = []string{"run", "node", "push", "listen", "bench", "check-config", "import-config", "init-secrets", "check-health", "version"}
+var commands = []string{"run", "node", "alloc", "push", "listen", "bench", "check-config", "import-config", "init-secrets", "check-health", "version"}
 
 func TestHelp(t *testing.T) {
 	r := run(t, "", nil, "--help")

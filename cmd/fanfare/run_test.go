@@ -106,7 +106,7 @@ func TestTheTour(t *testing.T) {
 }
 
 func TestAPublicAddressGetsAToken(t *testing.T) {
-	args := []string{"run", "--log.level", "debug", "--set", "node.listen.websocket=", "--set", "node.listen.ops="}
+	args := []string{"run", "--log.level", "debug", "--set", "node.listen.websocket=", "--set", "node.listen.admin=", "--set", "node.listen.ops="}
 	r := start(t, append(args, "--set", "node.listen.device=127.0.0.1:0", "--set", "node.listen.gateway=", "--set", "alloc.listen=0.0.0.0:0")...)
 	api := r.stdout.waitFor(t, `allocator, API +(http://[^/]+)/`)
 	token := r.stderr.waitFor(t, `FANFARE_TOKEN=(\S+)`)

@@ -99,7 +99,7 @@ func startProduct(t *testing.T, settings ...string) *product {
 	p := &product{ended: make(chan struct{})}
 	args := []string{"run"}
 	for _, s := range append([]string{
-		"node.listen.device=127.0.0.1:0", "node.listen.websocket=127.0.0.1:0", "node.listen.gateway=",
+		"node.listen.device=127.0.0.1:0", "node.listen.websocket=127.0.0.1:0", "node.listen.gateway=", "node.listen.admin=",
 		"node.listen.ops=127.0.0.1:0", "alloc.listen=127.0.0.1:0",
 	}, settings...) {
 		args = append(args, "--set", s)
