@@ -111,6 +111,21 @@ var resultNames = [numResults]string{"ok", "offline", "refused", "timeout", "err
 // String is the label value.
 func (r Result) String() string { return resultNames[clamp(r, numResults)] }
 
+// ResultOf is the outcome of a push as the result of the request that asked for it.
+func ResultOf(o protocol.Outcome) Result {
+	switch o {
+	case protocol.OutcomeAcked, protocol.OutcomeSent:
+		return ResultOK
+	case protocol.OutcomeOffline, protocol.OutcomeFiltered:
+		return ResultOffline
+	case protocol.OutcomeRejected:
+		return ResultRefused
+	case protocol.OutcomeAckTimeout:
+		return ResultTimeout
+	}
+	return ResultError
+}
+
 // StoreOperation is a call of the store of sessions and routes.
 type StoreOperation uint8
 

@@ -10,10 +10,11 @@ const (
 	ValueKick // a message that ends a connection on another node
 	ValueTask // what steers a broadcast
 
-	numStoreValues = int(ValueTask) + 1
+	// NumStoreValues sizes arrays indexed by StoreValue.
+	NumStoreValues = int(ValueTask) + 1
 )
 
-var storeValueNames = [numStoreValues]string{"session", "route", "kick", "task"}
+var storeValueNames = [NumStoreValues]string{"session", "route", "kick", "task"}
 
 // String is the label value.
-func (v StoreValue) String() string { return storeValueNames[clamp(v, numStoreValues)] }
+func (v StoreValue) String() string { return storeValueNames[clamp(v, NumStoreValues)] }

@@ -11,12 +11,12 @@ type storeMetrics struct {
 	// follows an interruption.
 	KicksJoined prometheus.Counter
 
-	storeUnreadable [numStoreValues]prometheus.Counter
+	storeUnreadable [NumStoreValues]prometheus.Counter
 }
 
 func (m *Metrics) addStore(b builder) {
 	unreadable := b.counter("store_unreadable_total", "Values in the store that could not be read and were taken for absent.", "kind")
-	for v := range StoreValue(numStoreValues) {
+	for v := range StoreValue(NumStoreValues) {
 		m.storeUnreadable[v] = unreadable.WithLabelValues(v.String())
 	}
 	m.KicksListening = b.gauge("kicks_listening", "Whether this node hears the kicks that other nodes send, 1 or 0.").WithLabelValues()
@@ -25,5 +25,5 @@ func (m *Metrics) addStore(b builder) {
 
 // StoreUnreadable counts values of a kind in the store that could not be read.
 func (m *Metrics) StoreUnreadable(v StoreValue) prometheus.Counter {
-	return m.storeUnreadable[clamp(v, numStoreValues)]
+	return m.storeUnreadable[clamp(v, NumStoreValues)]
 }

@@ -14,10 +14,10 @@ import (
 type gateways struct {
 	router  atomic.Pointer[cluster.Router] // finds users on other nodes; nil: there are none
 	bytes   atomic.Int64                   // of pushes that were not answered, and of frames that are not complete
-	refused seldom
-	full    seldom
-	bad     seldom // pushes
-	links   links  // of other nodes
+	refused exporter.Seldom
+	full    exporter.Seldom
+	bad     exporter.Seldom // pushes
+	links   links           // of other nodes
 
 	mu        sync.Mutex
 	open      map[*gateway]struct{}
@@ -46,14 +46,14 @@ func (g *gateways) accept(n *Node, nc net.Conn) {
 	w.stranger.Store(!n.opt.trusts(nc.RemoteAddr()))
 	if w.stranger.Load() && n.opt.GatewaySecret == "" {
 		n.metrics.GatewayRefused(exporter.GatewayRefusedAddress).Inc()
-		g.refused.warn(n.log, "gateway connection refused: only loopback, private addresses and security.gateway_allow may connect",
+		g.refused.Warn(n.log, "gateway connection refused: only loopback, private addresses and security.gateway_allow may connect",
 			"remote", nc.RemoteAddr().String())
 		_ = nc.Close()
 		return
 	}
 	if !g.enter(w) {
 		n.metrics.GatewayRefused(exporter.GatewayRefusedFull).Inc()
-		g.full.warn(n.log, "gateway connection refused: too many", "remote", nc.RemoteAddr().String(), "limit", n.opt.Limits.GatewayConnections)
+		g.full.Warn(n.log, "gateway connection refused: too many", "remote", nc.RemoteAddr().String(), "limit", n.opt.Limits.GatewayConnections)
 		_ = nc.Close()
 		return
 	}

@@ -70,7 +70,7 @@ func (w *gateway) proved() {
 
 // turnAway closes the connection of a stranger who did not prove the secret.
 func (w *gateway) turnAway(reason protocol.CloseReason) {
-	w.node.gateways.refused.warn(w.node.log, "gateway connection refused: its address may not push and it did not prove the gateway secret",
+	w.node.gateways.refused.Warn(w.node.log, "gateway connection refused: its address may not push and it did not prove the gateway secret",
 		"remote", w.nc.RemoteAddr().String())
 	w.end(reason, false)
 }

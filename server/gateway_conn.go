@@ -114,7 +114,7 @@ func (w *gateway) refuseLong(known int) bool {
 		return false
 	}
 	session := int32(binary.BigEndian.Uint32(w.head[8:]))
-	w.node.gateways.bad.warn(w.node.log, "gateway push refused: it is too long", "bytes", length, "limit", w.bodyLimit(), "remote", w.nc.RemoteAddr().String())
+	w.node.gateways.bad.Warn(w.node.log, "gateway push refused: it is too long", "bytes", length, "limit", w.bodyLimit(), "remote", w.nc.RemoteAddr().String())
 	b := &backEnd{w: w, session: session, start: time.Now()}
 	b.refuse()
 	w.skip = int(length)
@@ -135,7 +135,7 @@ var errTooManyParts = errors.New("too much is held of requests that are not comp
 // giveUp closes a connection whose bytes lead nowhere. It returns false.
 func (w *gateway) giveUp(reason protocol.CloseReason, err error) bool {
 	w.node.metrics.GatewayRequests(exporter.DirectionIn, exporter.ResultRefused).Inc()
-	w.node.gateways.bad.warn(w.node.log, "gateway connection closed: its bytes are no requests", "err", err, "remote", w.nc.RemoteAddr().String())
+	w.node.gateways.bad.Warn(w.node.log, "gateway connection closed: its bytes are no requests", "err", err, "remote", w.nc.RemoteAddr().String())
 	w.end(reason, false)
 	return false
 }

@@ -27,13 +27,13 @@ func (w *gateway) push(p *protocol.Packet) {
 	if broken {
 		// MPush answers with a code that leaves the SDK's caller waiting for ever and
 		// closes, which loses the other pushes on their way through this connection.
-		w.node.gateways.bad.warn(w.node.log, "gateway push refused: its body cannot be read or has no content", "remote", w.nc.RemoteAddr().String())
+		w.node.gateways.bad.Warn(w.node.log, "gateway push refused: its body cannot be read or has no content", "remote", w.nc.RemoteAddr().String())
 		b.refuse()
 		return
 	}
 	push, err := b.describe(&m)
 	if err != nil {
-		w.node.gateways.bad.warn(w.node.log, "gateway push refused", "err", err, "remote", w.nc.RemoteAddr().String())
+		w.node.gateways.bad.Warn(w.node.log, "gateway push refused", "err", err, "remote", w.nc.RemoteAddr().String())
 		b.refuse()
 		return
 	}

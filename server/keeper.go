@@ -216,7 +216,7 @@ func (n *Node) dropRoute(user string, r store.Route) (owned bool) {
 		return err
 	})
 	if err != nil {
-		n.dropFailed.warn(n.log, "routes were not taken back and show their users as online until they are", "err", err)
+		n.dropFailed.Warn(n.log, "routes were not taken back and show their users as online until they are", "err", err)
 		n.dropLater(user, r)
 	}
 	return owned

@@ -75,7 +75,7 @@ func (n *Node) kickElsewhere(user string, old store.Route) {
 	})
 	n.metrics.Kicks(exporter.DirectionOut, err == nil).Inc()
 	if err != nil {
-		n.kickFailed.warn(n.log, "nodes that had users before could not be told; they find out when they next look after their routes",
+		n.kickFailed.Warn(n.log, "nodes that had users before could not be told; they find out when they next look after their routes",
 			"err", err, "user", user, "gateway", old.Address)
 	}
 }

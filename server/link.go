@@ -116,7 +116,7 @@ func (w *gateway) linkRefuse(code protocol.LinkRefusal, reason string) bool {
 	what := []any{"peer", w.peer.hello.ID, "remote", w.nc.RemoteAddr().String(), "reason", reason}
 	switch {
 	case w.stranger.Load(): // who can have any number of names
-		n.gateways.refused.warn(n.log, "link refused", what...)
+		n.gateways.refused.Warn(n.log, "link refused", what...)
 	case n.gateways.links.firstRefusal(w.peer.hello.ID, code):
 		n.log.Warn("link refused", what...)
 	}

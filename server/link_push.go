@@ -78,7 +78,7 @@ func (t *linkTarget) Done(r cluster.Result) { t.finish(&r) }
 func (t *linkTarget) finish(r *cluster.Result) {
 	m := linkResult(r, t.request, t.received)
 	m.Index = t.index
-	t.memory.node.metrics.GatewayRequests(exporter.DirectionIn, linkCount(r.Outcome)).Inc()
+	t.memory.node.metrics.GatewayRequests(exporter.DirectionIn, exporter.ResultOf(r.Outcome)).Inc()
 	if w, err := t.memory.deliver(&m, 1); err != nil {
 		w.survives(err)
 	}
@@ -94,21 +94,6 @@ func linkResult(r *cluster.Result, request uint64, received time.Time) protocol.
 		}
 	}
 	return m
-}
-
-// linkCount is an outcome as the result of a request.
-func linkCount(o protocol.Outcome) exporter.Result {
-	switch o {
-	case protocol.OutcomeAcked, protocol.OutcomeSent:
-		return exporter.ResultOK
-	case protocol.OutcomeOffline, protocol.OutcomeFiltered:
-		return exporter.ResultOffline
-	case protocol.OutcomeRejected:
-		return exporter.ResultRefused
-	case protocol.OutcomeAckTimeout:
-		return exporter.ResultTimeout
-	}
-	return exporter.ResultError
 }
 
 // linkCast is a broadcast that came over a link. It implements [cluster.Tracker].

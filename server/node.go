@@ -46,11 +46,11 @@ type Node struct {
 	binding    bindingSet // connections whose route is written and that are not in the hub yet
 	keeper     keeper
 	membership membership
-	bindFailed seldom
-	dropFailed seldom
-	kickFailed seldom
-	saveFailed seldom
-	loadFailed seldom
+	bindFailed exporter.Seldom
+	dropFailed exporter.Seldom
+	kickFailed exporter.Seldom
+	saveFailed exporter.Seldom
+	loadFailed exporter.Seldom
 	draining   drainRun
 
 	deviceStreams, gatewayStreams streamEnv

@@ -14,9 +14,9 @@ const storeTimeout = 5 * time.Second
 
 // storeFailed logs what could not be done, unless the store is known to be away: that
 // was said when it went, and the calls are counted.
-func (n *Node) storeFailed(seldom *seldom, err error, text string, args ...any) {
+func (n *Node) storeFailed(seldom *exporter.Seldom, err error, text string, args ...any) {
 	if !errors.Is(err, store.ErrAway) {
-		seldom.warn(n.log, text, append(args, "err", err)...)
+		seldom.Warn(n.log, text, append(args, "err", err)...)
 	}
 }
 

@@ -255,7 +255,7 @@ func (l *Link) answered(m *protocol.LinkResult, moved bool) {
 	if waiting {
 		l.rouse()
 	}
-	l.done(&copied, m.Index, &res, resultOf(res.Outcome))
+	l.done(&copied, m.Index, &res, exporter.ResultOf(res.Outcome))
 }
 
 // stages puts the stages of a result on our clock.

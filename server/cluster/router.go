@@ -73,8 +73,8 @@ type Router struct {
 	confirm   time.Duration // see [again]
 
 	away       atomic.Bool // the store cannot be read
-	readFailed seldom
-	dropFailed seldom
+	readFailed exporter.Seldom
+	dropFailed exporter.Seldom
 
 	mu     sync.RWMutex
 	closed bool

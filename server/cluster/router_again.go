@@ -119,24 +119,9 @@ func (s second) confirmLater(same []store.Route) bool {
 // doneAgain takes the result of a second attempt.
 func (l *leg) doneAgain(res Result) {
 	g := l.target
-	g.r.options.Metrics.PushesRetried(resultOf(res.Outcome)).Inc()
+	g.r.options.Metrics.PushesRetried(exporter.ResultOf(res.Outcome)).Inc()
 	if l.again && res.Outcome == protocol.OutcomeOffline && !res.Unsent && !res.Moved {
 		g.r.staleConnections(g.user, l.routes)
 	}
 	g.add(res)
-}
-
-// resultOf is the outcome of a push as a result of asking a node.
-func resultOf(o protocol.Outcome) exporter.Result {
-	switch o {
-	case protocol.OutcomeAcked, protocol.OutcomeSent:
-		return exporter.ResultOK
-	case protocol.OutcomeOffline, protocol.OutcomeFiltered:
-		return exporter.ResultOffline
-	case protocol.OutcomeRejected:
-		return exporter.ResultRefused
-	case protocol.OutcomeAckTimeout:
-		return exporter.ResultTimeout
-	}
-	return exporter.ResultError
 }

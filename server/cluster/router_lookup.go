@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/fanfare-push/fanfare/exporter"
@@ -191,22 +190,10 @@ func (r *Router) read(ctx context.Context, users []string) (routes [][]store.Rou
 // awayProbe is the time between two questions whether the store is back.
 const awayProbe = 250 * time.Millisecond
 
-// seldom keeps a log from being flooded.
-type seldom struct{ last atomic.Int64 } // when it was due, ns since the epoch; 0: never
-
-// logPause is between two lines about the same thing.
-const logPause = 10 * time.Second
-
-// due tells whether it is time for a line.
-func (s *seldom) due(now time.Time) bool {
-	last, at := s.last.Load(), now.UnixNano()
-	return (last == 0 || at-last > int64(logPause)) && s.last.CompareAndSwap(last, at)
-}
-
 // cannotRead notes that the store is away and watches for its return.
 func (r *Router) cannotRead(err error) {
-	if r.readFailed.due(r.options.Now()) {
-		r.options.Logger.Error("routes cannot be read: pushes reach only devices of this node, if any, and others end as failed", "err", err)
+	if times := r.readFailed.Due(r.options.Now()); times > 0 {
+		r.options.Logger.Error("routes cannot be read: pushes reach only devices of this node, if any, and others end as failed", "err", err, "times", times)
 	}
 	if !r.away.CompareAndSwap(false, true) || !r.begin() {
 		return

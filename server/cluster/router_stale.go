@@ -52,8 +52,8 @@ func (r *Router) drop(user string, route store.Route) {
 	start, result := time.Now(), exporter.ResultOK
 	if _, err := r.options.Store.DropRoute(ctx, user, route); err != nil {
 		result = exporter.ResultError
-		if r.dropFailed.due(r.options.Now()) {
-			r.options.Logger.Warn("stale routes are not taken offline; whoever meets them next or the sweep will", "err", err)
+		if times := r.dropFailed.Due(r.options.Now()); times > 0 {
+			r.options.Logger.Warn("stale routes are not taken offline; whoever meets them next or the sweep will", "err", err, "times", times)
 		}
 	}
 	r.options.Metrics.StoreDuration(exporter.StoreDropRoute, result).Observe(time.Since(start).Seconds())

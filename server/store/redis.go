@@ -92,7 +92,7 @@ type Redis struct {
 	timeout time.Duration
 	now     func() time.Time
 	log     *slog.Logger
-	seldom  seldom
+	said    said
 	metrics *exporter.Metrics
 
 	life      context.Context // ends with Close
@@ -229,6 +229,12 @@ func (u *unreadable) add(key string, err error) {
 	}
 }
 
+// said keeps lines that every call could cause from flooding the log.
+type said struct {
+	unreadable    [exporter.NumStoreValues]exporter.Seldom
+	list, refused exporter.Seldom // a list that was not kept, an announcement that is not allowed
+}
+
 // note counts what could not be read and logs it, one line for each kind now and then.
 func (s *Redis) note(u *unreadable) {
 	if u.count == 0 {
@@ -237,7 +243,7 @@ func (s *Redis) note(u *unreadable) {
 	if s.metrics != nil {
 		s.metrics.StoreUnreadable(u.kind).Add(float64(u.count))
 	}
-	s.seldom.warn(s.log, u.kind.String(), "a value in Redis cannot be read and counts as absent",
+	s.said.unreadable[u.kind].Warn(s.log, "a value in Redis cannot be read and counts as absent",
 		"kind", u.kind.String(), "key", u.key, "why", u.err, "values", u.count)
 }
 

@@ -72,7 +72,7 @@ func (s *Redis) settle(ctx context.Context, lists []*listing) {
 }
 
 func (s *Redis) listNotKept(err error) {
-	s.seldom.warn(s.log, keepList, "an online list was not kept; a sweep will do it", "err", err)
+	s.said.list.Warn(s.log, "an online list was not kept; a sweep will do it", "err", err)
 }
 
 func listError(lists []*listing) error {

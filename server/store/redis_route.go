@@ -95,7 +95,7 @@ var (
 // noteAnnouncement logs why nobody was told who came online or went offline.
 func (s *Redis) noteAnnouncement(failed any) {
 	if text, ok := failed.(string); ok {
-		s.seldom.warn(s.log, "announce", "Redis does not let the node announce who comes online and goes offline", "err", text)
+		s.said.refused.Warn(s.log, "Redis does not let the node announce who comes online and goes offline", "err", text)
 	}
 }
 
