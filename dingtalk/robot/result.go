@@ -1,6 +1,10 @@
 package robot
 
-import "time"
+import (
+	"slices"
+	"strconv"
+	"time"
+)
 
 // Kind is what a result means for the sender.
 type Kind int
@@ -36,22 +40,19 @@ func (k Kind) String() string {
 	return names[k]
 }
 
-// Codes of results that have no errcode, see [Result.Code].
+// Codes of results that have no known errcode, see [Result.Code].
 const (
-	CodeHTTP    = "http"
-	CodeNetwork = "network"
-	CodeMissing = "missing"
-	CodeOther   = "other"
+	CodeHTTP    = "http"    // an HTTP status that is not 200, and no errcode
+	CodeNetwork = "network" // no answer
+	CodeMissing = "missing" // an answer without errcode
+	CodeOther   = "other"   // an errcode that is not in the table
 )
-
-// Codes returns every value that [Result.Code] can have.
-func Codes() []string { return nil }
 
 // Result is what became of an attempt.
 type Result struct {
 	Kind Kind
 	// Code is the errcode if it is a known one, else one of the four words above: a
-	// closed set, fit for a metric's label.
+	// closed set, see [Codes], fit for a metric's label.
 	Code string
 	// Text says it for a log: DingTalk's words, cut and without secrets.
 	Text string
@@ -59,7 +60,46 @@ type Result struct {
 	Status int
 	// Until is when a rate limited robot may be tried again; zero for other kinds.
 	Until time.Time
-	// Skew is how far this machine's clock is ahead of DingTalk's, if DingTalk refused
-	// the time or had done so before; else 0.
+	// Skew is how far this machine's clock is ahead of DingTalk's, if DingTalk ever
+	// refused its time; else 0.
 	Skew time.Duration
+
+	ban     time.Duration
+	badTime bool // the time of the signature was refused
+}
+
+// How long a robot must be left alone.
+const (
+	banLimit = 10 * time.Minute // more than twenty in a minute
+	banQuota = time.Hour        // the quota of calls is used up
+)
+
+// kinds is the table of errcodes. 310000 has four meanings, all of them settings.
+func kinds() map[int]Kind {
+	return map[int]Kind{
+		0:  Sent,
+		-1: Busy,
+
+		130101: RateLimited, 410100: RateLimited, 90030: RateLimited,
+
+		310000: Misconfigured, 88: Misconfigured,
+
+		300001: Disabled, 300005: Disabled, 400013: Disabled, 400101: Disabled, 400102: Disabled, 400106: Disabled,
+
+		40035: Malformed, 43002: Malformed, 43004: Malformed, 400105: Malformed,
+
+		430101: Unsafe, 430102: Unsafe, 430103: Unsafe, 430104: Unsafe,
+
+		460101: TooLong, 101002: TooLong,
+	}
+}
+
+// Codes returns every value that [Result.Code] can have, sorted.
+func Codes() []string {
+	codes := []string{CodeHTTP, CodeNetwork, CodeMissing, CodeOther}
+	for code := range kinds() {
+		codes = append(codes, strconv.Itoa(code))
+	}
+	slices.Sort(codes)
+	return codes
 }
