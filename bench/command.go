@@ -18,6 +18,7 @@ type Command struct {
 	Broadcast Broadcast `cmd:"" help:"Processor time of a broadcast against a bare loop of writes over as many sockets."`
 	Books     Books     `cmd:"" help:"Mixed load with frozen and vanishing devices; does every message have an end?"`
 	Cluster   Cluster   `cmd:"" help:"Three nodes on a real Redis and ZooKeeper: pushes to another node, logins, and the devices of a node that dies."`
+	Demo      Demo      `cmd:"" help:"Keep a running cluster gently busy until stopped, for its dashboards to move."`
 	All       All       `cmd:"" help:"Idle, unicast and broadcast one after the other, with one summary."`
 
 	Devices    Devices    `cmd:"" hidden:"" help:"Hold the devices of a scenario (started by the others)."`
