@@ -12,6 +12,7 @@ ARG REVISION=unknown
 RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$VERSION -X main.revision=$REVISION" \
         -o /image/usr/bin/fanfare ./cmd/fanfare \
     && mkdir -p /image/etc/ssl/certs /own/data /own/secrets/fanfare /own/secrets/redis \
+        /own/secrets/grafana /own/secrets/dingtalk \
     && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/
 
 FROM scratch
@@ -19,6 +20,6 @@ COPY --from=build /image /
 # A new volume takes over the owner of the directory that it is mounted on.
 COPY --from=build --chown=65532:65532 /own /
 USER 65532:65532
-EXPOSE 3000 8008 3001 9310 9999
+EXPOSE 3000 8008 3001 9310 9999 8060
 ENTRYPOINT ["/usr/bin/fanfare"]
 CMD ["--help"]

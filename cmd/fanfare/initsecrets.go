@@ -2,14 +2,16 @@ package main
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
 )
 
-// Where the secrets of a cluster stand below the directory of init-secrets. Redis
-// has a directory of its own: it runs as another user, and may see its password only.
+// Where the secrets of a cluster stand below the directory of init-secrets. Redis and
+// Grafana have directories of their own: they run as other users, and may see their
+// password only. The bridge has one because nobody else is to sign in its name.
 const (
 	privateKeyName    = "fanfare/private.pem"
 	publicKeyName     = "fanfare/public.pem"
@@ -17,12 +19,18 @@ const (
 	gatewaySecretName = "fanfare/gateway-secret"
 	redisPasswordName = "redis/password"
 	redisConfigName   = "redis/redis.conf"
+	redisExporterName = "redis/exporter.json"
+	grafanaAdminName  = "grafana/admin-password"
+	dingtalkKeyName   = "dingtalk/link-key"
 )
+
+// redisURL is by what name redis_exporter looks the password up.
+const redisURL = "redis://redis:6379"
 
 // initSecretsCmd makes the secrets of a new cluster.
 type initSecretsCmd struct {
 	Dir   string `arg:"" help:"Directory that gets the files."`
-	Print string `help:"Afterwards print one of them and nothing else: api-token, or public-key, which devices need." enum:",api-token,public-key" default:"" placeholder:"NAME"`
+	Print string `help:"Afterwards print one of them and nothing else: api-token, public-key, which devices need, or grafana-password." enum:",api-token,public-key,grafana-password" default:"" placeholder:"NAME"`
 }
 
 // Help is shown by --help.
@@ -35,10 +43,13 @@ func (initSecretsCmd) Help() string {
   fanfare/gateway-secret  what nodes know each other by  security.gateway_secret_file
   redis/password          Redis's password               store.redis.password_file
   redis/redis.conf        the same for redis-server
+  redis/exporter.json     the same for redis_exporter, for ` + redisURL + `
+  grafana/admin-password  of Grafana's user admin        GF_SECURITY_ADMIN_PASSWORD__FILE
+  dingtalk/link-key       signs the links in messages    silence.key_file of the bridge
 
 A file that is there already is kept, so it is safe to do this at every start and to put files of one's own there first.
-Only the owner may read the private ones. Those of Redis, which runs as another user, everybody who gets into the directory
-may read; keep others out of it.
+Only the owner may read the private ones. Those of Redis and Grafana, which run as other users, everybody who gets into the
+directory may read; keep others out of it.
 
 Examples:
 
@@ -72,7 +83,7 @@ func (s *secretFiles) makeAll() error {
 	if err := s.follow(publicKeyName, public); err != nil {
 		return err
 	}
-	for _, name := range []string{apiTokensName, gatewaySecretName} {
+	for _, name := range []string{apiTokensName, gatewaySecretName, grafanaAdminName, dingtalkKeyName} {
 		if _, err := s.keep(name, newText); err != nil {
 			return err
 		}
@@ -85,7 +96,14 @@ func (s *secretFiles) makeAll() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(s.dir, redisPasswordName), err)
 	}
-	return s.follow(redisConfigName, config)
+	if err := s.follow(redisConfigName, config); err != nil {
+		return err
+	}
+	exporter, err := json.Marshal(map[string]string{redisURL: strings.TrimSpace(string(password))})
+	if err != nil {
+		return err
+	}
+	return s.follow(redisExporterName, append(exporter, '\n'))
 }
 
 // newText is a secret of 26 letters and digits, 130 bits.
@@ -105,7 +123,7 @@ func redisConfig(password []byte) ([]byte, error) {
 
 // print shows the secret a person asked for.
 func (s *secretFiles) print(w io.Writer, which string) error {
-	name := map[string]string{"api-token": apiTokensName, "public-key": publicKeyName}[which]
+	name := map[string]string{"api-token": apiTokensName, "public-key": publicKeyName, "grafana-password": grafanaAdminName}[which]
 	if name == "" {
 		return nil
 	}

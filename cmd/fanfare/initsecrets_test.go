@@ -14,6 +14,9 @@ import (
 	"github.com/fanfare-push/fanfare/protocol"
 )
 
+// secretCount is how many files there are in all.
+const secretCount = 9
+
 // readSecrets reads every file below a directory.
 func readSecrets(t *testing.T, dir string) map[string]string {
 	t.Helper()
@@ -36,11 +39,11 @@ func readSecrets(t *testing.T, dir string) map[string]string {
 func TestInitSecrets(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "secrets")
 	first := run(t, "", nil, "init-secrets", dir)
-	if first.code != exitOK || first.stderr != "" || strings.Count(first.stdout, "made ") != 6 {
+	if first.code != exitOK || first.stderr != "" || strings.Count(first.stdout, "made ") != secretCount {
 		t.Fatalf("%+v", first)
 	}
 	files := readSecrets(t, dir)
-	if len(files) != 6 {
+	if len(files) != secretCount {
 		t.Errorf("%d files", len(files))
 	}
 	for name, text := range files {
@@ -50,7 +53,7 @@ func TestInitSecrets(t *testing.T) {
 			}
 		}
 		want := fs.FileMode(0o400)
-		if strings.HasPrefix(name, "redis/") || name == "fanfare/public.pem" {
+		if strings.HasPrefix(name, "redis/") || strings.HasPrefix(name, "grafana/") || name == "fanfare/public.pem" {
 			want = 0o444
 		}
 		if i, err := os.Stat(filepath.Join(dir, name)); err != nil || i.Mode() != want {
@@ -63,8 +66,14 @@ func TestInitSecrets(t *testing.T) {
 	if want := "requirepass \"" + strings.TrimSpace(files["redis/password"]) + "\"\n"; files["redis/redis.conf"] != want {
 		t.Errorf("redis.conf: %q", files["redis/redis.conf"])
 	}
+	if want := `{"redis://redis:6379":"` + strings.TrimSpace(files["redis/password"]) + "\"}\n"; files["redis/exporter.json"] != want {
+		t.Errorf("exporter.json: %q", files["redis/exporter.json"])
+	}
+	if r := run(t, "", nil, "init-secrets", dir, "--print", "grafana-password"); r.stdout != files["grafana/admin-password"] || len(r.stdout) < 20 {
+		t.Errorf("the printed password of Grafana: %+v", r)
+	}
 	again := run(t, "", nil, "init-secrets", dir)
-	if again.code != exitOK || strings.Count(again.stdout, "kept ") != 6 {
+	if again.code != exitOK || strings.Count(again.stdout, "kept ") != secretCount {
 		t.Errorf("again: %+v", again)
 	}
 	for name, text := range readSecrets(t, dir) {
@@ -172,7 +181,7 @@ func TestInitSecretsAtOnce(t *testing.T) {
 			t.Errorf("two tokens: %q and %q", text, texts[0])
 		}
 	}
-	if n := len(readSecrets(t, dir)); n != 6 {
+	if n := len(readSecrets(t, dir)); n != secretCount {
 		t.Errorf("%d files", n)
 	}
 }

@@ -30,7 +30,8 @@ const (
 
 // secretModes is who may read which file; those not named, the owner alone.
 var secretModes = map[string]fs.FileMode{
-	publicKeyName: everyoneReads, redisPasswordName: everyoneReads, redisConfigName: everyoneReads,
+	publicKeyName: everyoneReads, redisPasswordName: everyoneReads, redisConfigName: everyoneReads, redisExporterName: everyoneReads,
+	grafanaAdminName: everyoneReads,
 }
 
 // secretFiles keeps files with secrets below a directory and tells out what became
