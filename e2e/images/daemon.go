@@ -37,7 +37,7 @@ type daemon struct {
 // startDaemon starts dockerd and waits until it answers. One daemon at a time uses a
 // cache.
 func startDaemon(ctx context.Context, cache string) (d *daemon, err error) {
-	if err := needPrograms("dockerd", "docker", "docker-compose", "debootstrap", "ip", "nsenter", "iptables"); err != nil {
+	if err := needPrograms("dockerd", "docker", "docker-compose", "debootstrap", "ip", "nsenter", "unshare", "iptables"); err != nil {
 		return nil, err
 	}
 	if os.Getuid() != 0 {
@@ -68,7 +68,7 @@ func startDaemon(ctx context.Context, cache string) (d *daemon, err error) {
 // debian is the package of each program that is needed.
 var debian = map[string]string{
 	"dockerd": "docker.io", "docker": "docker.io", "docker-compose": "docker-compose", "debootstrap": "debootstrap",
-	"ip": "iproute2", "iptables": "iptables", "nsenter": "util-linux", "cgroupfs-mount": "cgroupfs-mount",
+	"ip": "iproute2", "iptables": "iptables", "nsenter": "util-linux", "unshare": "util-linux", "cgroupfs-mount": "cgroupfs-mount",
 }
 
 // needPrograms fails with one line that names the packages of all programs that are
@@ -114,7 +114,9 @@ func (d *daemon) launch(data string) error {
 		return err
 	}
 	defer log.Close()
-	d.command = exec.Command("dockerd", "--host", d.host(), "--data-root", data,
+	// Mounts are shared as they are where systemd runs: node_exporter's of the host is
+	// to see what is mounted later.
+	d.command = exec.Command("unshare", "--mount", "--propagation", "shared", "dockerd", "--host", d.host(), "--data-root", data,
 		"--exec-root", filepath.Join(d.dir, "exec"), "--pidfile", filepath.Join(d.dir, "pid"), "--config-file", filepath.Join(d.dir, "none.json"))
 	if err := os.WriteFile(filepath.Join(d.dir, "none.json"), []byte("{}"), 0o644); err != nil {
 		return err

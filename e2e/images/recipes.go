@@ -19,6 +19,8 @@ var (
 	redisScript string
 	//go:embed zookeeper.sh
 	zookeeperScript string
+	//go:embed prometheus.sh
+	prometheusScript string
 )
 
 // recipes has one for each repository that the compose file or the Dockerfile names.
@@ -56,4 +58,53 @@ var recipes = map[string]recipe{
 		ENV GOPATH=/go GOTOOLCHAIN=local GOPROXY=file:///modules GOSUMDB=off \
 			PATH=/go/bin:/usr/local/go/bin:$PATH
 		WORKDIR /go`},
+
+	// Of the real one: /bin/prometheus as the entry point, the user nobody, who owns
+	// /prometheus, and busybox. Debian's is 2.42: see the entry point.
+	"prom/prometheus": {packages: "prometheus busybox", script: prometheusScript, dockerfile: watcher + `
+		RUN mkdir /prometheus && chown nobody:nogroup /prometheus
+		VOLUME /prometheus
+		WORKDIR /prometheus
+		EXPOSE 9090
+		USER nobody
+		ENTRYPOINT ["/docker-entrypoint.sh"]
+		CMD ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"]`},
+
+	// Of the real one: /bin/alertmanager, the user nobody, who owns /alertmanager, and
+	// busybox.
+	"prom/alertmanager": {packages: "prometheus-alertmanager busybox", dockerfile: watcher + `
+		RUN ln -s prometheus-alertmanager /usr/bin/alertmanager && mkdir /alertmanager && chown nobody:nogroup /alertmanager
+		VOLUME /alertmanager
+		WORKDIR /alertmanager
+		EXPOSE 9093
+		USER nobody
+		ENTRYPOINT ["/bin/alertmanager"]
+		CMD ["--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/alertmanager"]`},
+
+	// Of the real one: /bin/node_exporter, the user nobody, busybox.
+	"prom/node-exporter": {packages: "prometheus-node-exporter busybox", dockerfile: watcher + `
+		RUN ln -s prometheus-node-exporter /usr/bin/node_exporter
+		EXPOSE 9100
+		USER nobody
+		ENTRYPOINT ["/bin/node_exporter"]`},
+
+	// Of the real one: /bin/blackbox_exporter, a user without rights, busybox.
+	"prom/blackbox-exporter": {packages: "prometheus-blackbox-exporter busybox", dockerfile: watcher + `
+		RUN ln -s prometheus-blackbox-exporter /usr/bin/blackbox_exporter
+		EXPOSE 9115
+		USER 6170
+		ENTRYPOINT ["/bin/blackbox_exporter"]
+		CMD ["--config.file=/etc/blackbox_exporter/config.yml"]`},
+
+	// Of the real one, in the variant of Alpine: /redis_exporter, the user 59000, busybox.
+	"oliver006/redis_exporter": {packages: "prometheus-redis-exporter busybox", dockerfile: watcher + `
+		RUN ln -s /usr/bin/prometheus-redis-exporter /redis_exporter
+		EXPOSE 9121
+		USER 59000:59000
+		ENTRYPOINT ["/redis_exporter"]`},
 }
+
+// watcher is what the images of those that watch have in common: of busybox, what the
+// compose file checks their health with.
+const watcher = `
+		RUN ln -sf busybox /usr/bin/wget`
