@@ -83,6 +83,12 @@ var contract = []string{
 func TestContractNamesAndLabels(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	New(reg)
+	keepsContract(t, reg, contract)
+}
+
+// keepsContract holds what is gathered against a table.
+func keepsContract(t *testing.T, reg prometheus.Gatherer, contract []string) {
+	t.Helper()
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)

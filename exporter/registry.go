@@ -15,7 +15,7 @@ import (
 type Build struct{ Version, Revision, GoVersion string }
 
 // NewRegistry makes the registry of a process, with the collectors of the Go
-// runtime and of the process and with fanfare_build_info.
+// runtime and of the process, with fanfare_build_info and fanfare_memory_limit_bytes.
 func NewRegistry(b Build) *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
@@ -24,6 +24,7 @@ func NewRegistry(b Build) *prometheus.Registry {
 	)
 	info := builder{reg}.gauge("build_info", "Which build of Fanfare this is; the value is always 1.", "version", "revision", "goversion")
 	info.WithLabelValues(b.Version, b.Revision, b.GoVersion).Set(1)
+	addMemoryLimit(reg)
 	return reg
 }
 
