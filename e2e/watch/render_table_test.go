@@ -69,6 +69,49 @@ func TestFilesRender(t *testing.T) {
 	}
 }
 
+// TestNamesStayWithAProxy: it is put wherever somebody is asked.
+func TestNamesStayWithAProxy(t *testing.T) {
+	r := tableRenderer(15)
+	r.proxy = "http://127.0.0.1:9"
+	const shipped = `alerting:
+  alertmanagers:
+  - timeout: 10s
+    static_configs: [{targets: ["redis:6379"]}]
+    dns_sd_configs: [{names: [another], port: 1}]
+scrape_configs:
+- job_name: a
+  http_sd_configs: [{url: "http://redis:6379/sd"}]
+receivers:
+- webhook_configs: [{url: "http://redis:6379/"}]
+`
+	const want = `alerting:
+  alertmanagers:
+  - timeout: 10s
+    static_configs:
+    - targets:
+      - redis:6379
+    proxy_url: http://127.0.0.1:9
+scrape_configs:
+- job_name: a
+  http_sd_configs:
+  - url: http://redis:6379/sd
+    proxy_url: http://127.0.0.1:9
+  proxy_url: http://127.0.0.1:9
+receivers:
+- webhook_configs:
+  - url: http://redis:6379/
+    http_config:
+      proxy_url: http://127.0.0.1:9
+`
+	got, err := r.file([]byte(shipped))
+	if err != nil || string(got) != want {
+		t.Errorf("got %s, %v", got, err)
+	}
+	if got, err := r.file([]byte("targets: ['mysql:3306']")); err == nil {
+		t.Errorf("a name that nobody has: %s", got)
+	}
+}
+
 // TestRealTimeChangesNothing: with the factor 1 durations stay.
 func TestRealTimeChangesNothing(t *testing.T) {
 	const text = "scrape_interval: 15s\nscrape_timeout: 10s\nfor: 30s\nexpr: \"time() - rate(x[1m]) > 120\" # seconds\n"
