@@ -10,7 +10,7 @@ package protocol
 //	<- CmdLinkChallenge  who answers, its nonce, its proof of the shared secret
 //	-> CmdLinkProof      the other proof, and what is still owed of an earlier connection
 //	<- CmdLinkReady      what of that arrived; results that were lost follow
-//	<- CmdLinkInfo       and again whenever it changes
+//	<- CmdLinkInfo       and again whenever it changes, at least every ten seconds
 //
 // or, instead of an answer, CmdLinkRefused and the end. Then requests go one way and
 // results the other, in any order.
@@ -29,7 +29,7 @@ const (
 	CmdLinkPing
 	// CmdLinkPong: [LinkPing].
 	CmdLinkPong
-	// CmdLinkInfo: a JSON object about the node that sends it.
+	// CmdLinkInfo: a JSON object about the node that sends it, with what its clock says.
 	CmdLinkInfo
 	// CmdLinkPush: [LinkPush] with users.
 	CmdLinkPush

@@ -18,8 +18,9 @@ import (
 // so that nothing goes in circles.
 
 const (
-	linkInfoEvery = time.Second      // how often the node looks whether it has news of itself
-	linkSilence   = 15 * time.Second // after which a link that says nothing is closed (idle); it pings more often
+	linkInfoEvery  = time.Second      // how often the node looks whether it has news of itself
+	linkClockEvery = 10 * time.Second // how often it speaks of itself without news, for its clock
+	linkSilence    = 15 * time.Second // after which a link that says nothing is closed (idle); it pings more often
 )
 
 // linkPeer is another node or an allocator at the other end of a gateway connection.
@@ -227,9 +228,10 @@ func (w *gateway) keepLink() {
 	tick := time.NewTicker(linkInfoEvery)
 	defer tick.Stop()
 	var told cluster.Info
+	var saidAt time.Duration
 	for w.isOpen() {
-		if info := n.Info(); info != told {
-			told = info
+		if info, now := n.Info(), n.clock(); info != told || now-saidAt >= linkClockEvery {
+			told, saidAt = info, now
 			w.linkInfo(&info)
 		}
 		if n.clock()-time.Duration(peer.heard.Load()) > linkSilence {
@@ -247,7 +249,7 @@ func (w *gateway) keepLink() {
 }
 
 func (w *gateway) linkInfo(info *cluster.Info) {
-	text, err := json.Marshal(info)
+	text, err := json.Marshal(cluster.LinkInfo{Info: *info, Clock: time.Now().UnixMilli()})
 	if err != nil {
 		w.node.log.Error("node cannot be described", "err", err)
 		return

@@ -58,6 +58,7 @@ type Console struct {
 	options  Options
 	listener net.Listener
 	password [sha256.Size]byte
+	commands map[string]command
 	started  time.Time
 
 	ctx    context.Context // ends with Stop
@@ -86,7 +87,7 @@ func New(o Options) (*Console, error) {
 		return nil, fmt.Errorf("node.listen.admin: %w", err)
 	}
 	c := &Console{
-		options: o, password: sha256.Sum256([]byte(o.Password)), started: o.Now(), open: map[net.Conn]struct{}{},
+		options: o, password: sha256.Sum256([]byte(o.Password)), commands: byName(), started: o.Now(), open: map[net.Conn]struct{}{},
 		listener: exporter.NewListener(l, exporter.ListenerOptions{Port: "admin", Metrics: o.Metrics, Logger: o.Logger}),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())

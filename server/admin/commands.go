@@ -48,13 +48,14 @@ func list() []command {
 	}
 }
 
-var commands = func() map[string]command {
+// byName is every command by its name; the empty one is the first.
+func byName() map[string]command {
 	all := map[string]command{"": list()[0]}
 	for _, c := range list() {
 		all[c.name] = c
 	}
 	return all
-}()
+}
 
 // help looks as in MPush: names padded to column 38.
 func help() string {

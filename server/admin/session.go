@@ -96,7 +96,7 @@ func (s *session) handle(line string) error {
 	if line != "" && strings.Trim(line, " ") == "" {
 		return nil // MPush answers nothing either
 	}
-	command, ok := commands[option]
+	command, ok := s.c.commands[option]
 	if !ok || option == "" && line != "" {
 		return s.say("unsupported option")
 	}

@@ -95,21 +95,23 @@ type Link struct {
 
 	heard atomic.Int64 // when the last byte came, on clock
 
-	mu       sync.Mutex
-	peer     Peer
-	over     bool          // Lost or Close was called
-	leaving  bool          // it takes no more, and ends when all that was written is answered
-	answers  uint64        // that came
-	told     *Info         // what the node last said of itself; nil: nothing yet
-	err      error         // why the link is down; nil while it is up
-	conn     net.Conn      // nil while the link is down
-	logged   error         // what was last logged of err
-	window   int           // of the node, if smaller than ours
-	ackWait  time.Duration // of the node, for pushes that do not say
-	pings    pings
-	lastID   uint64 // of requests
-	received uint64 // number of the last result
-	requests requests
+	mu        sync.Mutex
+	peer      Peer
+	over      bool          // Lost or Close was called
+	leaving   bool          // it takes no more, and ends when all that was written is answered
+	answers   uint64        // that came
+	told      *Info         // what the node last said of itself; nil: nothing yet
+	skew      skew          // of its clock, over this connection
+	roundTrip time.Duration // of the last ping
+	err       error         // why the link is down; nil while it is up
+	conn      net.Conn      // nil while the link is down
+	logged    error         // what was last logged of err
+	window    int           // of the node, if smaller than ours
+	ackWait   time.Duration // of the node, for pushes that do not say
+	pings     pings
+	lastID    uint64 // of requests
+	received  uint64 // number of the last result
+	requests  requests
 }
 
 var _ Member = (*Link)(nil)
@@ -228,6 +230,7 @@ func (l *Link) Info() Info {
 	if l.over {
 		info.State = Lost
 	}
+	info.Skew, info.SkewKnown = l.skew.ahead, l.skew.known && l.conn != nil && !l.over
 	return info
 }
 

@@ -3,7 +3,6 @@ package cluster
 import (
 	"crypto/hmac"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -179,14 +178,7 @@ func (t *fanfareTalk) receive(p *protocol.Packet) error {
 	case protocol.CmdLinkPong:
 		return l.pong(p)
 	case protocol.CmdLinkInfo:
-		var info Info
-		if err := json.Unmarshal(p.Body, &info); err != nil {
-			return fmt.Errorf("%w: %w", errLinkWords, err)
-		}
-		l.mu.Lock()
-		l.told = &info
-		l.mu.Unlock()
-		return nil
+		return l.heardInfo(p.Body)
 	case protocol.CmdLinkRefused:
 		return refusal(p.Body)
 	}
@@ -227,7 +219,8 @@ func (l *Link) pong(p *protocol.Packet) error {
 	defer l.mu.Unlock()
 	l.requests.confirm(m.Received)
 	if p.SessionID == l.pings.number && l.pings.sent != 0 {
-		l.o.Metrics.LinkRoundTrip.Observe((l.clock() - l.pings.sent).Seconds())
+		l.roundTrip = l.clock() - l.pings.sent
+		l.o.Metrics.LinkRoundTrip.Observe(l.roundTrip.Seconds())
 		l.pings.sent = 0
 	}
 	return nil

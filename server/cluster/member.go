@@ -107,6 +107,10 @@ type Info struct {
 	Since       time.Time `json:"since"`
 	// Unheard: the node has not told its connections and users yet, which are 0.
 	Unheard bool `json:"-"`
+	// Skew is by how much the node's clock is ahead of this process's, known only while
+	// SkewKnown is set: the node is another one that tells its clock.
+	Skew      time.Duration `json:"-"`
+	SkewKnown bool          `json:"-"`
 }
 
 // Device is one device of a user as the API shows it.

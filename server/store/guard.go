@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,7 +38,7 @@ type Guard struct {
 	away    atomic.Pointer[error]
 
 	mu       sync.Mutex
-	watchers map[*func(error)]struct{}
+	watchers map[*guardWatcher]struct{}
 
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -54,7 +56,7 @@ func NewGuard(inner Store, o GuardOptions) *Guard {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	g := &Guard{Store: inner, options: o, watchers: map[*func(error)]struct{}{}, cancel: cancel, done: make(chan struct{})}
+	g := &Guard{Store: inner, options: o, watchers: map[*guardWatcher]struct{}{}, cancel: cancel, done: make(chan struct{})}
 	go g.run(ctx)
 	return g
 }
@@ -68,17 +70,42 @@ func (g *Guard) Err() error {
 }
 
 // Watch calls changed with Err after every change, one call at a time and never after
-// the returned function has returned. changed must not block, and not call that function
-// or Watch.
+// the returned function has returned. changed must not call that function, and should
+// not block: the pings wait for it.
 func (g *Guard) Watch(changed func(error)) (stop func()) {
+	w := &guardWatcher{changed: changed}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.watchers[&changed] = struct{}{}
+	g.watchers[w] = struct{}{}
 	return func() {
 		g.mu.Lock()
-		defer g.mu.Unlock()
-		delete(g.watchers, &changed)
+		delete(g.watchers, w)
+		g.mu.Unlock()
+		w.stop()
 	}
+}
+
+// guardWatcher is one call of Watch. Its lock is held while changed runs, that of the
+// guard is not.
+type guardWatcher struct {
+	changed func(error)
+	mu      sync.Mutex
+	stopped bool
+}
+
+func (w *guardWatcher) tell(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.stopped {
+		w.changed(err)
+	}
+}
+
+// stop returns when changed does not run and will not.
+func (w *guardWatcher) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stopped = true
 }
 
 // Close ends the pings and closes the store.
@@ -141,10 +168,8 @@ func (g *Guard) set(reason error) {
 		return
 	}
 	err := g.Err()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for changed := range g.watchers {
-		(*changed)(err)
+	for _, w := range g.watching() {
+		w.tell(err)
 	}
 }
 
@@ -157,6 +182,13 @@ func (g *Guard) say(reason error) {
 	default:
 		log.Error("the store is away: devices stay connected, but none can log in and other nodes' devices cannot be found", "err", reason)
 	}
+}
+
+// watching are those to be told now.
+func (g *Guard) watching() []*guardWatcher {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Collect(maps.Keys(g.watchers))
 }
 
 // readErr is why the store is not to be read.

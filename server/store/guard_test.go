@@ -111,3 +111,55 @@ func TestGuardReadsWhatTakesNoWrites(t *testing.T) {
 		})
 	}
 }
+
+// TestGuardWatchers: a watcher may watch and stop others while it is told, and none is
+// told after its stop has returned.
+func TestGuardWatchers(t *testing.T) {
+	t.Parallel()
+	server, c := backing.StartRedis(t), newClock()
+	g, _ := guarded(t, server, c)
+	var told, late, nested atomic.Int32
+	stopLate := g.Watch(func(error) { late.Add(1) })
+	stopLate()
+	var stopNested func()
+	stop := g.Watch(func(err error) {
+		if told.Add(1); err != nil {
+			stopNested = g.Watch(func(error) { nested.Add(1) }) // is told of the next change
+			return
+		}
+		stopNested()
+	})
+	server.Pause()
+	eventually(t, "the watcher is told", func() bool { return told.Load() == 1 })
+	server.Resume()
+	eventually(t, "the watcher is told again", func() bool { return told.Load() == 2 })
+	stop()
+	if late.Load() != 0 || nested.Load() > 1 {
+		t.Errorf("told after the stop %d times, the nested one %d times", late.Load(), nested.Load())
+	}
+}
+
+// TestGuardStopWaits: the call that runs is over when stop returns.
+func TestGuardStopWaits(t *testing.T) {
+	t.Parallel()
+	server, c := backing.StartRedis(t), newClock()
+	g, _ := guarded(t, server, c)
+	entered, leave := make(chan struct{}), make(chan struct{})
+	var over atomic.Bool
+	stop := g.Watch(func(error) {
+		close(entered)
+		<-leave
+		over.Store(true)
+	})
+	server.Pause()
+	<-entered
+	g.Watch(func(error) {})() // others are not held up
+	stopped := make(chan struct{})
+	go func() { stop(); close(stopped) }()
+	close(leave)
+	<-stopped
+	if !over.Load() {
+		t.Error("stop returned while the watcher ran")
+	}
+	server.Resume()
+}
