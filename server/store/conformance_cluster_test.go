@@ -55,6 +55,15 @@ func conformOnlineList(t *testing.T, s Store, c *clock) {
 	same.PublicIP = ""
 	wantRoutes(t, s, "x", same)
 	wantListed(t, s, "10.0.0.8", 2)
+
+	canary, own := protocol.CanaryUser("node-8"), on(c, "10.0.0.8", "c7")
+	mustPut(t, s, canary, own)
+	wantRoutes(t, s, canary, own) // it can be found, and is not counted
+	wantListed(t, s, "10.0.0.8", 2)
+	mustRestore(t, s, UserRoute{canary, own})
+	wantListed(t, s, "10.0.0.8", 2)
+	drop(canary, own)
+	wantListed(t, s, "10.0.0.8", 2)
 }
 
 func mustRestore(t testing.TB, s Store, routes ...UserRoute) map[int]Route {

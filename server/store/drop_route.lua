@@ -1,7 +1,8 @@
 -- Takes the user's route of a client type offline if a connection still owns it.
 --
 -- KEYS[1]  hash of the user's routes
--- ARGV     field, connection, time in ms, user, channel of the announcement
+-- ARGV     field, connection, time in ms, user, channel of the announcement (empty:
+--          none)
 --
 -- Returns whether that was so (0 or 1) and why the announcement failed (nil if it did
 -- not). The announcement is made when the user has no online route any more.
@@ -55,7 +56,7 @@ for i = 1, #all, 2 do
 end
 
 local failed = false
-if dropped == 1 and online == 0 then
+if dropped == 1 and online == 0 and ARGV[5] ~= '' then
   local told = redis.pcall('PUBLISH', ARGV[5], ARGV[4])
   failed = type(told) == 'table' and told.err or false
 end

@@ -1,7 +1,7 @@
 -- Makes a route the user's online one of a client type.
 --
 -- KEYS[1]  hash of the user's routes
--- ARGV     field, text of the route, user, channel of the announcement
+-- ARGV     field, text of the route, user, channel of the announcement (empty: none)
 --
 -- Returns the text that was there (nil if none), whether a key of another type had
 -- to go (0 or 1), and why the announcement failed (nil if it did not).
@@ -16,5 +16,5 @@ if type(old) == 'table' and old.err then
   old, foreign = false, 1
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-local told = redis.pcall('PUBLISH', ARGV[4], ARGV[3])
+local told = ARGV[4] ~= '' and redis.pcall('PUBLISH', ARGV[4], ARGV[3])
 return {old, foreign, type(told) == 'table' and told.err or false}

@@ -102,6 +102,13 @@ func TestLayoutIsMPushs(t *testing.T) {
 	mustRestore(t, s, UserRoute{"u", phone})
 	published()
 	check(map[string]string{"1": online, "2": strings.Replace(desktop, `,"connId":"c3"`, "", 1)}, "[u 0]")
+	// Back ends hear nothing of a node's own user.
+	mustPut(t, s, protocol.CanaryUser("node-1"), pc)
+	if ok, err := s.DropRoute(t.Context(), protocol.CanaryUser("node-1"), pc); err != nil || !ok {
+		t.Error(ok, err)
+	}
+	published()
+	check(map[string]string{"1": online, "2": strings.Replace(desktop, `,"connId":"c3"`, "", 1)}, "[u 0]")
 }
 
 // An offline text is written by Lua, an online one by Go.

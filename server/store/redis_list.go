@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/fanfare-push/fanfare/exporter"
+	"github.com/fanfare-push/fanfare/protocol"
 )
 
 // listing is whether a user is on an online list.
@@ -30,10 +31,10 @@ const keepList = "keep an online list"
 // maxSettle bounds how often a list is written again while a user comes and goes.
 const maxSettle = 10
 
-// listingOf is nil for a route that names no list.
+// listingOf is nil for a route that names no list, and for a node's own user.
 func listingOf(user string, r Route, on bool) []*listing {
 	list := r.List()
-	if list == "" {
+	if list == "" || protocol.IsCanary(user) {
 		return nil
 	}
 	return []*listing{{user: user, list: list, address: r.Address, on: on}}

@@ -30,7 +30,7 @@ func (s *Redis) PutRoute(ctx context.Context, user string, r Route) (old Route, 
 	r.Online = true
 	put := &eval{
 		script: putRoute, source: putRouteSource, key: routePrefix + user,
-		args: []any{field(r.ClientType), appendRouteJSON(nil, r), user, onlineChannel},
+		args: []any{field(r.ClientType), appendRouteJSON(nil, r), user, announcedOn(onlineChannel, user)},
 	}
 	b := &batch{evals: []*eval{put}, lists: listingOf(user, r, true)}
 	if err = s.call(ctx, "put a route", func(ctx context.Context) error { return s.run(ctx, b) }); err != nil {
@@ -40,6 +40,14 @@ func (s *Redis) PutRoute(ctx context.Context, user string, r Route) (old Route, 
 		s.leave(ctx, moved(user, old, r))
 	}
 	return old, had, err
+}
+
+// announcedOn is the channel on which back ends hear of a user, none for a node's own.
+func announcedOn(channel, user string) string {
+	if protocol.IsCanary(user) {
+		return ""
+	}
+	return channel
 }
 
 // moved is the list that a user leaves whose route is replaced by one elsewhere:
@@ -115,7 +123,7 @@ func (s *Redis) drop(ctx context.Context, routes []UserRoute) (dropped int, err 
 		b.lists = append(b.lists, listingOf(r.User, r.Route, false)...)
 		b.evals = append(b.evals, &eval{
 			script: dropRoute, source: dropRouteSource, key: routePrefix + r.User,
-			args: []any{field(r.ClientType), r.Connection, since, r.User, offlineChannel},
+			args: []any{field(r.ClientType), r.Connection, since, r.User, announcedOn(offlineChannel, r.User)},
 		})
 	}
 	if err = s.call(ctx, "drop a route", func(ctx context.Context) error { return s.run(ctx, b) }); err != nil {

@@ -97,7 +97,7 @@ func (t *routes) setOnline(r *route, connection string) {
 	if connection != "" {
 		change = 1
 	}
-	if list != "" && !t.onlineElsewhere(r, list) {
+	if list != "" && !protocol.IsCanary(r.key.user) && !t.onlineElsewhere(r, list) {
 		if t.listed[list] += change; t.listed[list] == 0 {
 			delete(t.listed, list)
 		}
