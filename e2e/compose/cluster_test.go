@@ -15,10 +15,12 @@ import (
 	"github.com/fanfare-push/fanfare/protocol"
 )
 
-// TestCluster starts the cluster as README says and lives through what happens to one.
+// TestCluster starts the cluster as README says and lives through what happens to one,
+// with replicas of whoever watches it.
 func TestCluster(t *testing.T) {
 	needDocker(t)
-	s := startStack(t)
+	group := openGroup(t)
+	s := startStack(t, group.environ, "", "ha")
 	key, err := protocol.ParsePublicKey([]byte(s.secret(t, "public-key")))
 	if err != nil {
 		t.Fatal(err)
@@ -27,12 +29,17 @@ func TestCluster(t *testing.T) {
 	one, two := newBackend(t, alloc1, token), newBackend(t, alloc2, token)
 	phone := connect(t, key, "alice", "")
 
+	var killed string
 	ok := t.Run("strangers stay out", func(t *testing.T) { strangers(t) }) &&
 		t.Run("allocators agree", func(t *testing.T) { agree(t, one, two) }) &&
 		t.Run("every node is reached", func(t *testing.T) { everyNode(t, key, one, two) }) &&
 		t.Run("a second start changes nothing", func(t *testing.T) { again(t, s, token) }) &&
-		t.Run("a node is killed", func(t *testing.T) { kill(t, s, phone, two) }) &&
-		t.Run("a node is stopped", func(t *testing.T) { stop(t, s, phone, two) })
+		t.Run("everything is watched", func(t *testing.T) { watched(t) }) &&
+		t.Run("the load starts", func(t *testing.T) { s.add(t, "load") }) &&
+		t.Run("a node is killed", func(t *testing.T) { killed = kill(t, s, phone, two, group) }) &&
+		t.Run("the load is seen", func(t *testing.T) { loadIsSeen(t, s) }) &&
+		t.Run("a node is stopped", func(t *testing.T) { stop(t, s, phone, two) }) &&
+		t.Run("the alert is resolved", func(t *testing.T) { resolved(t, group, killed) })
 	if !ok {
 		t.Fatal("the rest was left out")
 	}
@@ -104,7 +111,7 @@ func everyNode(t *testing.T, key *protocol.PublicKey, one, two backend) {
 // again starts what runs already.
 func again(t *testing.T, s *stack, token string) {
 	before := s.containers(t)
-	s.compose(t, "up", "--detach")
+	s.up(t)
 	for name, c := range s.containers(t) {
 		if name != "secrets" && c.State.StartedAt != before[name].State.StartedAt {
 			t.Errorf("%s was started again", name)
@@ -115,8 +122,9 @@ func again(t *testing.T, s *stack, token string) {
 	}
 }
 
-// kill ends the node of a device without a word.
-func kill(t *testing.T, s *stack, d *device, b backend) {
+// kill ends the node of a device without a word, and lets it be dead until people hear of
+// it.
+func kill(t *testing.T, s *stack, d *device, b backend, g *group) string {
 	node := b.reach(t, d, "before the crash")
 	start := time.Now()
 	s.compose(t, "kill", "-s", "SIGKILL", node)
@@ -130,9 +138,12 @@ func kill(t *testing.T, s *stack, d *device, b backend) {
 		}
 		return nil
 	})
+	g.hear(t, "FanfareNodeDown", node, false)
+	t.Logf("people heard of it %.0f s after", time.Since(start).Seconds())
 	s.compose(t, "start", node)
 	s.waitHealthy(t)
 	eventually(t, time.Minute, "all nodes serve again", func() error { return wantServing(b.states(t), 3) })
+	return node
 }
 
 // stop ends the node of a device in order: it lets its devices go first.

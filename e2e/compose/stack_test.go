@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,15 +20,19 @@ const project = "fanfare-test"
 
 // stack is what docker-compose.yml starts.
 type stack struct {
-	program []string // docker-compose, or the plugin
-	environ []string
+	program  []string // docker-compose, or the plugin
+	environ  []string
+	services []string // that were started
 }
 
-// startStack builds and starts everything, and waits until it is healthy. It is taken
-// down with all its volumes when the test ends; when it fails the logs are shown.
-func startStack(t *testing.T) *stack {
+// startStack builds and starts the services of some profiles, "" for those that have
+// none, and waits until they are healthy. All is taken down with its volumes when the
+// test ends; when it fails the logs are shown.
+func startStack(t *testing.T, environ []string, profiles ...string) *stack {
 	t.Helper()
-	s := &stack{program: []string{"docker-compose"}, environ: append(os.Environ(), "FANFARE_NOFILE="+openFiles(t), "FANFARE_VERSION=test", "COMPOSE_HTTP_TIMEOUT=300")}
+	s := &stack{program: []string{"docker-compose"}, environ: slices.Concat(os.Environ(), environ, []string{
+		"FANFARE_NOFILE=" + openFiles(t), "FANFARE_VERSION=test", "COMPOSE_HTTP_TIMEOUT=300", "COMPOSE_PROFILES=ha,load",
+	})}
 	if _, err := exec.LookPath(s.program[0]); err != nil {
 		s.program = []string{"docker", "compose"}
 	}
@@ -44,11 +47,45 @@ func startStack(t *testing.T) *stack {
 		s.wantNothingLeft(t)
 	})
 	start := time.Now()
-	s.compose(t, "up", "--detach", "--build")
-	t.Logf("built and started after %.0f s", time.Since(start).Seconds())
+	s.compose(t, "build", "secrets")
+	t.Logf("built after %.0f s", time.Since(start).Seconds())
+	for _, profile := range profiles {
+		s.services = append(s.services, ofProfile(t, profile)...)
+	}
+	s.up(t)
+	t.Logf("started after %.0f s", time.Since(start).Seconds())
 	s.waitHealthy(t)
 	t.Logf("all healthy after %.0f s", time.Since(start).Seconds())
 	return s
+}
+
+// ofProfile lists the services of a profile, less those whose images have no stand-in.
+func ofProfile(t *testing.T, profile string) (names []string) {
+	t.Helper()
+	for name, s := range load(t).Services {
+		if strings.Join(s.Profiles, ",") == profile && (realImages() || repository(s.Image) != "grafana/grafana") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// realImages tells whether the images are those that docker-compose.yml names.
+func realImages() bool { return os.Getenv("FANFARE_IMAGES") == "real" }
+
+// up starts what is to run.
+func (s *stack) up(t *testing.T) {
+	t.Helper()
+	s.compose(t, append([]string{"up", "--detach"}, s.services...)...)
+}
+
+// add starts the services of a profile too.
+func (s *stack) add(t *testing.T, profile string) {
+	t.Helper()
+	s.services = append(s.services, ofProfile(t, profile)...)
+	s.up(t)
+	s.waitHealthy(t)
 }
 
 // openFiles is as many open files as docker-compose.yml wants, or as the containers
@@ -156,7 +193,7 @@ func (s *stack) waitHealthy(t *testing.T) {
 	wanted := load(t).Services
 	eventually(t, 3*time.Minute, "every service is healthy", func() error {
 		services := s.containers(t)
-		for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		for _, name := range s.services {
 			if n := services[name].RestartCount; n > 3 {
 				t.Fatalf("%s was started again %d times", name, n)
 			}

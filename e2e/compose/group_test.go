@@ -1,0 +1,94 @@
+package compose
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fanfare-push/fanfare/dingtalk/dingtalktest"
+)
+
+// The robot of the test's group. They open nothing.
+const (
+	robotToken  = "token-of-the-compose-test"
+	robotSecret = "SEC-of-the-compose-test"
+)
+
+// group is a DingTalk group on this side of the containers, with a robot in it.
+type group struct {
+	*dingtalktest.Server
+	environ []string // for docker-compose.yml
+}
+
+// openGroup serves DingTalk's interface where containers reach it: at the address that
+// this machine has in Docker's own network.
+func openGroup(t *testing.T) *group {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "docker", "network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", "bridge").CombinedOutput()
+	if err != nil {
+		t.Fatalf("asking Docker for this machine's address: %v\n%s", err, out)
+	}
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort(strings.TrimSpace(string(out)), "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &group{Server: dingtalktest.New(dingtalktest.Options{Robots: []dingtalktest.Robot{{Token: robotToken, Secret: robotSecret}}})}
+	server := &http.Server{Handler: g.Server, ReadHeaderTimeout: 10 * time.Second}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := server.Serve(l); err != http.ErrServerClosed {
+			t.Errorf("the group is not served any more: %v", err)
+		}
+	}()
+	t.Cleanup(func() { server.Close(); <-done })
+	g.environ = []string{"FANFARE_DINGTALK_API=http://" + l.Addr().String(), "FANFARE_DINGTALK_TOKEN=" + robotToken, "FANFARE_DINGTALK_SECRET=" + robotSecret}
+	return g
+}
+
+// hear waits for a message about an alert of a node.
+func (g *group) hear(t *testing.T, alert, node string, over bool) dingtalktest.Received {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	m, err := g.Wait(ctx, func(m dingtalktest.Received) bool {
+		return strings.Contains(m.Text, alert) && strings.Contains(m.Text, node) && isOver(m) == over
+	})
+	if err != nil {
+		for _, m := range g.Received() {
+			t.Logf("a message: %s\n%s", m.Title, m.Text)
+		}
+		t.Fatalf("nobody heard of %s of %s (over: %v): %v; answers %v", alert, node, over, err, g.Answers(""))
+	}
+	t.Logf("the message: %s\n%s", m.Title, m.Text)
+	return m
+}
+
+// isOver tells whether a message says that something is over.
+func isOver(m dingtalktest.Received) bool { return strings.Contains(m.Title, "恢复") }
+
+// resolved waits until people hear that a node is back, and looks at what else they heard.
+func resolved(t *testing.T, g *group, node string) {
+	g.hear(t, "FanfareNodeDown", node, true)
+	heard := map[string]int{}
+	for _, m := range g.Received() {
+		heard[m.Title]++
+		if strings.Contains(m.Text, "FanfareNodeDown") && !strings.Contains(m.Text, node) {
+			t.Errorf("a node that was stopped in order is reported as down: %s\n%s", m.Title, m.Text)
+		}
+	}
+	t.Logf("%d messages in all, by title: %v", len(g.Received()), heard)
+	down := 0
+	for _, m := range g.Received() {
+		if strings.Contains(m.Text, "FanfareNodeDown") && !isOver(m) {
+			down++
+		}
+	}
+	if down != 1 {
+		t.Errorf("the node that died is in %d messages; two Alertmanagers and two replicas are to send one", down)
+	}
+}
