@@ -1,0 +1,75 @@
+//go:build linux
+
+package watch
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/fanfare-push/fanfare/dingtalk/dingtalktest"
+)
+
+// token names a robot of a target. They have secrets, so that requests must be signed.
+func token(target string, i int) string { return fmt.Sprintf("token-%s-%d", target, i) }
+
+func robotSecret(token string) string { return "SEC-of-" + token }
+
+// renderBridge writes the bridge's configuration: what ships, with the robots of DingTalk
+// here. The bridge reaches others without a proxy.
+func (s *stack) renderBridge(t *testing.T, path, remote string) {
+	t.Helper()
+	text, err := os.ReadFile(shipped(t, "dingtalk/config.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := s.renderer(t, "dingtalk", map[string]string{"/secrets": s.secrets, "/etc/dingtalk": shipped(t, "dingtalk")})
+	r.proxy = ""
+	if text, err = r.file(text); err != nil {
+		t.Fatalf("rendering the bridge's configuration: %v", err)
+	}
+	var config yaml.MapSlice
+	if err := yaml.UnmarshalWithOptions(text, &config, yaml.UseOrderedMap()); err != nil {
+		t.Fatal(err)
+	}
+	for _, item := range config {
+		if item.Key == "targets" {
+			for i, target := range item.Value.(yaml.MapSlice) {
+				item.Value.(yaml.MapSlice)[i].Value = s.withRobots(remote, target.Key.(string), target.Value.(yaml.MapSlice))
+			}
+		}
+	}
+	if text, err = yaml.MarshalWithOptions(config, yaml.UseLiteralStyleIfMultiline(true)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, path, string(text))
+}
+
+// withRobots gives a target robots of its own.
+func (s *stack) withRobots(remote, target string, settings yaml.MapSlice) yaml.MapSlice {
+	var kept yaml.MapSlice
+	for _, item := range settings {
+		switch item.Key {
+		case "url", "url_file", "secret", "secret_file", "robots":
+		default:
+			kept = append(kept, item)
+		}
+	}
+	var robots []any
+	for i := range robotsPerTarget {
+		robot := token(target, i+1)
+		s.dingtalk.Add(dingtalktest.Robot{Token: robot, Secret: robotSecret(robot)})
+		robots = append(robots, yaml.MapSlice{
+			{Key: "name", Value: fmt.Sprintf("%s-%d", target, i+1)},
+			{Key: "url", Value: dingtalktest.Address(remote, robot)},
+			{Key: "secret", Value: robotSecret(robot)},
+		})
+	}
+	return append(kept, yaml.MapItem{Key: "robots", Value: robots})
+}

@@ -1,0 +1,35 @@
+//go:build linux
+
+package watch
+
+import (
+	"os"
+	"slices"
+	"testing"
+)
+
+// faults are all scenarios. Each file faults_*_test.go has those of one subject.
+func faults() []scenario {
+	return slices.Concat(nodeFaults())
+}
+
+// TestStack starts everything once and then breaks it in every way there is.
+func TestStack(t *testing.T) {
+	s := startStack(t)
+	t.Run("together", func(t *testing.T) {
+		for _, sc := range faults() {
+			if !sc.alone {
+				t.Run(sc.name, func(t *testing.T) { t.Parallel(); sc.run(t, s) })
+			}
+		}
+	})
+	for _, sc := range faults() {
+		if sc.alone {
+			t.Run(sc.name, func(t *testing.T) { sc.run(t, s) })
+		}
+	}
+	t.Logf("time lapsed by %g\n%s", s.lapse.factor, s.results.table())
+	if os.Getenv("FANFARE_WATCH_WRITE") == "1" {
+		s.results.write(t, s.lapse)
+	}
+}
