@@ -11,8 +11,7 @@ ARG VERSION=unknown
 ARG REVISION=unknown
 RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$VERSION -X main.revision=$REVISION" \
         -o /image/usr/bin/fanfare ./cmd/fanfare \
-    && mkdir -p /image/etc/ssl/certs /own/data /own/secrets/fanfare /own/secrets/redis \
-        /own/secrets/grafana /own/secrets/dingtalk \
+    && mkdir -p /image/etc/ssl/certs /own/data /own/secrets/fanfare /own/secrets/redis /own/secrets/grafana \
     && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/
 
 FROM scratch

@@ -11,7 +11,7 @@ import (
 
 // Where the secrets of a cluster stand below the directory of init-secrets. Redis and
 // Grafana have directories of their own: they run as other users, and may see their
-// password only. The bridge has one because nobody else is to sign in its name.
+// password only.
 const (
 	privateKeyName    = "fanfare/private.pem"
 	publicKeyName     = "fanfare/public.pem"
@@ -21,7 +21,6 @@ const (
 	redisConfigName   = "redis/redis.conf"
 	redisExporterName = "redis/exporter.json"
 	grafanaAdminName  = "grafana/admin-password"
-	dingtalkKeyName   = "dingtalk/link-key"
 )
 
 // redisURL is by what name redis_exporter looks the password up.
@@ -45,7 +44,6 @@ func (initSecretsCmd) Help() string {
   redis/redis.conf        the same for redis-server
   redis/exporter.json     the same for redis_exporter, for ` + redisURL + `
   grafana/admin-password  of Grafana's user admin        GF_SECURITY_ADMIN_PASSWORD__FILE
-  dingtalk/link-key       signs the links in messages    silence.key_file of the bridge
 
 A file that is there already is kept, so it is safe to do this at every start and to put files of one's own there first.
 Only the owner may read the private ones. Those of Redis and Grafana, which run as other users, everybody who gets into the
@@ -83,7 +81,7 @@ func (s *secretFiles) makeAll() error {
 	if err := s.follow(publicKeyName, public); err != nil {
 		return err
 	}
-	for _, name := range []string{apiTokensName, gatewaySecretName, grafanaAdminName, dingtalkKeyName} {
+	for _, name := range []string{apiTokensName, gatewaySecretName, grafanaAdminName} {
 		if _, err := s.keep(name, newText); err != nil {
 			return err
 		}

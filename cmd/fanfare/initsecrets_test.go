@@ -15,7 +15,7 @@ import (
 )
 
 // secretCount is how many files there are in all.
-const secretCount = 9
+const secretCount = 8
 
 // readSecrets reads every file below a directory.
 func readSecrets(t *testing.T, dir string) map[string]string {

@@ -74,7 +74,7 @@ func checkBind(t *testing.T, service string, v types.ServiceVolumeConfig) {
 // checkUsers wants data to have one owner, and secrets only those that need them.
 func checkUsers(t *testing.T, p *types.Project, users map[string][]string) {
 	t.Helper()
-	may := map[string]string{"redis-secrets": "secrets redis redis-exporter node alloc load", "grafana-secrets": "secrets grafana", "dingtalk-secrets": "secrets dingtalk", "fanfare-secrets": "secrets node alloc load"}
+	may := map[string]string{"redis-secrets": "secrets redis redis-exporter node alloc load", "grafana-secrets": "secrets grafana", "fanfare-secrets": "secrets node alloc load"}
 	for name := range p.Volumes {
 		switch list := users[name]; {
 		case len(list) == 0:
