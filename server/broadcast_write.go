@@ -36,8 +36,11 @@ func (f *fanout) count(a *tally) {
 // cast writes to some connections, whoever is bound to them.
 func (f *fanout) cast(conns []*conn, session int32) {
 	a := tally{first: time.Now()}
-	s := borrow()
+	s, canary := borrow(), f.n.hub.canary.Load()
 	for _, c := range conns {
+		if c == canary {
+			continue
+		}
 		o, _ := f.castTo(s, c, "", session)
 		a.add(o)
 	}

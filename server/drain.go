@@ -45,7 +45,7 @@ func (n *Node) Drain(rate int) {
 		return
 	}
 	n.state = draining
-	n.log.Info("node is draining", "rate", rate, "connections", n.hub.conns.Load())
+	n.log.Info("node is draining", "rate", rate, "connections", n.hub.devices())
 	n.services.Go(n.moveAway)
 }
 
@@ -59,7 +59,7 @@ func (n *Node) Drained(ctx context.Context) (DrainReport, error) {
 	n.mu.Lock()
 	r := n.draining.report
 	n.mu.Unlock()
-	if r.Left = int(n.hub.conns.Load()); r.Left > 0 {
+	if r.Left = n.hub.devices(); r.Left > 0 {
 		return r, fmt.Errorf("draining node %s: %d devices are still connected", n.opt.ID, r.Left)
 	}
 	return r, nil
@@ -73,12 +73,13 @@ const drainSlice = 50 * time.Millisecond
 // other nodes in step.
 func (n *Node) moveAway() {
 	defer close(n.draining.done)
+	defer n.dismissCanary()
 	n.announce()
 	n.closeDeviceListeners()
 	began := time.Now()
 	tick := time.NewTicker(drainSlice)
 	defer tick.Stop()
-	for due := 0.0; n.hub.conns.Load() > 0; {
+	for due := 0.0; n.hub.devices() > 0; {
 		select {
 		case <-n.quit:
 			n.finishDrain(began)
@@ -97,7 +98,7 @@ func (n *Node) moveAway() {
 func (n *Node) finishDrain(began time.Time) {
 	n.mu.Lock()
 	r := &n.draining.report
-	r.Took, r.Left, r.Undropped = time.Since(began), int(n.hub.conns.Load()), n.keeper.waitingDrops()
+	r.Took, r.Left, r.Undropped = time.Since(began), n.hub.devices(), n.keeper.waitingDrops()
 	text := r.String()
 	n.mu.Unlock()
 	n.log.Info("node is drained", "report", text)
@@ -114,7 +115,7 @@ func (n *Node) closeSome(count int, age time.Duration) (closed int) {
 			if closed == count {
 				break
 			}
-			if age < n.opt.AckTimeout && c.underWay() {
+			if age < n.opt.AckTimeout && c.underWay() || c == n.hub.canary.Load() {
 				continue
 			}
 			c.close(protocol.CloseDrain, false)

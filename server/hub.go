@@ -14,10 +14,12 @@ const hubShards = 64
 // hub is the table of connections and of the users bound to them. A user has at
 // most one connection of each client type; they hang together by conn.sibling.
 type hub struct {
-	seed  maphash.Seed
-	users atomic.Int64 // distinct bound users
-	conns atomic.Int64 // open connections
-	shard [hubShards]hubShard
+	seed      maphash.Seed
+	users     atomic.Int64         // distinct bound users, the node's own left out
+	conns     atomic.Int64         // open connections
+	canary    atomic.Pointer[conn] // the bound one of the node's own device; nil while there is none
+	hadCanary atomic.Bool
+	shard     [hubShards]hubShard
 }
 
 type hubShard struct {
@@ -71,6 +73,15 @@ func (h *hub) remove(c *conn) {
 	h.conns.Add(-1)
 }
 
+// devices is how many connections are open but for that of the node's own device.
+func (h *hub) devices() int {
+	n := int(h.conns.Load())
+	if h.canary.Load() != nil {
+		n--
+	}
+	return max(n, 0) // they were not read at once
+}
+
 // open appends a shard's connections to into, so that they can be walked without
 // its lock.
 func (h *hub) open(shard int, into []*conn) []*conn {
@@ -86,7 +97,11 @@ func (h *hub) bind(user string, class protocol.ClientType, c *conn) (replaced *c
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	first := s.users[user]
-	if first == nil {
+	switch {
+	case protocol.IsCanary(user):
+		h.canary.Store(c)
+		h.hadCanary.Store(true)
+	case first == nil:
 		h.users.Add(1)
 	}
 	c.class = class
@@ -108,10 +123,13 @@ func (h *hub) unbind(user string, c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	first := s.users[user]
+	own := h.canary.CompareAndSwap(c, nil)
 	if first == c {
 		if c.sibling == nil {
 			delete(s.users, user)
-			h.users.Add(-1)
+			if !own {
+				h.users.Add(-1)
+			}
 		} else {
 			s.users[user] = c.sibling
 		}

@@ -249,7 +249,7 @@ func (w *gateway) keepLink() {
 }
 
 func (w *gateway) linkInfo(info *cluster.Info) {
-	text, err := json.Marshal(cluster.LinkInfo{Info: *info, Clock: time.Now().UnixMilli()})
+	text, err := json.Marshal(cluster.LinkInfo{Info: *info, Clock: time.Now().UnixMilli(), Canary: info.Canary})
 	if err != nil {
 		w.node.log.Error("node cannot be described", "err", err)
 		return

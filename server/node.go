@@ -52,6 +52,7 @@ type Node struct {
 	saveFailed exporter.Seldom
 	loadFailed exporter.Seldom
 	draining   drainRun
+	canary     canary
 
 	deviceStreams, gatewayStreams streamEnv
 
@@ -104,6 +105,7 @@ func New(opt Options) (*Node, error) {
 	n.place = n.findPlace()
 	n.keeper.init()
 	n.draining.done = make(chan struct{})
+	n.canary = newCanary()
 	l, m := opt.Limits, opt.Metrics
 	n.rsa = newPool(l.RSAWorkers, 1, l.RSAQueue, &n.tasks, m.PoolQueue(exporter.PoolRSA), m.PoolRejected(exporter.PoolRSA))
 	n.store = newPool(l.StoreWorkers, l.StoreWorkers, l.StoreQueue, &n.tasks, m.PoolQueue(exporter.PoolStore), m.PoolRejected(exporter.PoolStore))
@@ -125,6 +127,9 @@ func (n *Node) Start() error {
 	n.services.Go(n.keep)
 	n.services.Go(n.lookAfterRoutes)
 	n.services.Go(n.tellRegistry)
+	if n.opt.Canary {
+		n.services.Go(n.keepCanary)
+	}
 	n.log.Info("node is serving", "device", n.address(kindDevice), "websocket", n.address(kindWebSocket),
 		"gateway", n.address(kindGateway), "capacity", n.capacity)
 	return nil
@@ -194,7 +199,8 @@ func (n *Node) Info() cluster.Info {
 		Device:    n.advertised(kindDevice, n.opt.Advertise.Device),
 		WebSocket: n.webSocketURL(),
 		Gateway:   n.advertised(kindGateway, n.opt.Advertise.Gateway),
-		Ops:       n.opt.Ops, Weight: n.opt.Weight, Connections: int(n.hub.conns.Load()), Users: int(n.hub.users.Load()),
+		Ops:       n.opt.Ops, Weight: n.opt.Weight, Connections: n.hub.devices(), Users: int(n.hub.users.Load()),
+		Canary: n.hub.hadCanary.Load(),
 	}
 }
 

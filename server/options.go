@@ -124,6 +124,10 @@ type Options struct {
 	// at debug level.
 	Received func(user, device string, content []byte)
 
+	// Canary makes the node keep a device of its own, bound to [protocol.CanaryUser], to
+	// which entry points push to see that all is well.
+	Canary bool
+
 	// Proxy makes HTTP requests for devices; nil: none, which a device is told as MPush
 	// does. Whoever made it closes it when the node has stopped.
 	Proxy *proxy.Proxy

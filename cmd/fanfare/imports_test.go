@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 	"server/cluster":    {"protocol", "server/store", "exporter"},
 	"server/ledger":     {"protocol", "server/cluster", "exporter"},
 	"server/proxy":      {"protocol", "exporter"},
+	"server/canary":     {"protocol", "server/cluster", "exporter"},
 	"server":            {"protocol", "server/cluster", "server/store", "server/ledger", "server/proxy", "client", "exporter"},
 	"server/admin":      {"protocol", "server/cluster", "server/store", "server/ledger", "exporter"},
 	"server/servertest": {"protocol", "server", "server/cluster", "server/store", "server/ledger", "client", "exporter"},

@@ -222,7 +222,7 @@ func (l *Link) Info() Info {
 	}
 	info.Unheard = l.told == nil
 	if l.told != nil {
-		info.Connections, info.Users = l.told.Connections, l.told.Users
+		info.Connections, info.Users, info.Canary = l.told.Connections, l.told.Users, l.told.Canary
 		if l.told.State == Draining {
 			info.State = Draining
 		}

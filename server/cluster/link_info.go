@@ -10,7 +10,8 @@ import (
 // it said so. A node that knows no clocks leaves that out, or reads over it.
 type LinkInfo struct {
 	Info
-	Clock int64 `json:"clock,omitempty"` // of the node, milliseconds since 1970
+	Clock  int64 `json:"clock,omitempty"`  // of the node, milliseconds since 1970
+	Canary bool  `json:"canary,omitempty"` // [Info.Canary]
 }
 
 // skew is by how much the clock of a node is ahead of ours.
@@ -29,6 +30,7 @@ func (l *Link) heardInfo(body []byte) error {
 	now := l.o.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	m.Info.Canary = m.Canary
 	l.told = &m.Info
 	if m.Clock > 0 {
 		l.skew = skew{ahead: time.UnixMilli(m.Clock).Sub(now.Add(-l.roundTrip / 2)), known: true}

@@ -107,6 +107,9 @@ type Info struct {
 	Since       time.Time `json:"since"`
 	// Unheard: the node has not told its connections and users yet, which are 0.
 	Unheard bool `json:"-"`
+	// Canary: the node has a device of its own, [protocol.CanaryUser], that answers
+	// pushes. Only nodes that have told so have one.
+	Canary bool `json:"-"`
 	// Skew is by how much the node's clock is ahead of this process's, known only while
 	// SkewKnown is set: the node is another one that tells its clock.
 	Skew      time.Duration `json:"-"`
