@@ -135,7 +135,11 @@ func (d *data) Headline() string {
 	case first.Resolved():
 		what = d.words.pick("已恢复", "Resolved")
 	}
-	return brief(d.icon()+" "+what+d.words.pick("：", ": ")+text, mostTitle)
+	text = d.icon() + " " + what + d.words.pick("：", ": ") + text
+	if len(d.all) == 1 && first.Resolved() && first.EndsAt.After(first.StartsAt) && !first.StartsAt.IsZero() {
+		text = brief(text, mostTitle-20) + fmt.Sprintf(d.words.pick("（持续 %s）", " (lasted %s)"), d.words.duration(first.EndsAt.Sub(first.StartsAt)))
+	}
+	return brief(text, mostTitle)
 }
 
 // Heading is the first line of the text.
@@ -160,15 +164,18 @@ type section struct {
 // Sections are the parts of the message: one for each alert if they are few, else one
 // for each kind of alert, and one for all that are over.
 func (d *data) Sections() []section {
-	var list []section
-	for i, v := range d.Alerts {
-		detailed := len(d.all) <= mostDetailed
-		last := len(list) - 1
-		if !detailed && i > 0 && v.joins(list[last].Alerts[0]) {
-			list[last].Alerts = append(list[last].Alerts, v)
-			continue
+	shown := slices.Clone(d.Alerts)
+	if len(d.all) > 1 && d.cluster() != "" {
+		for i := range shown {
+			shown[i].placed = true
 		}
-		list = append(list, section{Alerts: views{v}, Detailed: detailed, alone: len(d.all) == 1})
+	}
+	if len(d.all) > mostDetailed {
+		return sections(shown)
+	}
+	list := make([]section, len(shown))
+	for i, v := range shown {
+		list[i] = section{Alerts: views{v}, Detailed: true, alone: len(d.all) == 1}
 	}
 	return list
 }
@@ -190,10 +197,17 @@ func (s section) Heading() string {
 	case s.Detailed:
 		return how + first.words.pick("：", ": ") + first.Summary()
 	case first.Resolved():
-		return fmt.Sprintf("%s × %d", how, len(s.Alerts))
+		return how + times(len(s.Alerts))
 	default:
-		return fmt.Sprintf("%s · %s × %d", how, escape(oneLine(first.Name(), 80)), len(s.Alerts))
+		return how + " · " + first.Rule() + times(len(s.Alerts))
 	}
+}
+
+func times(n int) string {
+	if n == 1 {
+		return ""
+	}
+	return fmt.Sprintf(" × %d", n)
 }
 
 // Links lead to the dashboard of the section's first alert, and act upon all of them.

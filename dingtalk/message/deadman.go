@@ -14,7 +14,7 @@ func (t *Templates) Deadman(name string, last time.Time, mention Mention) Messag
 	silence, seen := w.pick("启动以来没有收到过心跳", "no beat since the start"), w.pick("启动以来一次也没有收到", "has not been seen since the start")
 	if !last.IsZero() {
 		ago := w.duration(w.now().Sub(last))
-		silence = fmt.Sprintf(w.pick("已 %s 没有心跳", "no beat for %s"), ago)
+		silence = fmt.Sprintf(w.pick("已 %s没有心跳", "no beat for %s"), ago)
 		seen = fmt.Sprintf(w.pick("最后一次在 %s（%s前）", "was last seen at %s (%s ago)"), w.clock(last), ago)
 	}
 	lines := []string{
@@ -26,7 +26,7 @@ func (t *Templates) Deadman(name string, last time.Time, mention Mention) Messag
 		t.homes(),
 	}
 	at := mention.everybody()
-	title := brief("🔴 "+w.pick("告警链路中断：", "Alerts may not reach you: ")+name+" "+silence, mostTitle)
+	title := brief("🔴 "+w.pick("告警链路中断：", "Alerts may not reach you: ")+name+w.pick(" ", ": ")+silence, mostTitle)
 	return Message{Title: title, Text: at.call(tidy(strings.Join(lines, "\n\n"))), At: at}
 }
 

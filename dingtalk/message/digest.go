@@ -171,19 +171,35 @@ func (d *digest) fill(r *room, opening string, rest views) (text string, shown i
 	r.take(opening)
 	var out strings.Builder
 	out.WriteString(opening)
-	heading := ""
-	for _, v := range rest {
-		entry := "- " + v.Short() + "\n"
-		own := v.Icon() + " " + v.How()
-		if own != heading {
-			entry = fmt.Sprintf("\n\n**%s**\n\n", own) + entry
+	for _, s := range sections(rest) {
+		for i, v := range s.Alerts {
+			entry := "- " + v.Short() + "\n"
+			switch {
+			case len(s.Alerts) == 1 && !v.Resolved():
+				entry = "\n\n**" + s.Heading() + "** " + v.Short() + "\n"
+			case i == 0:
+				entry = "\n\n**" + s.Heading() + "**\n\n" + entry
+			}
+			if !r.take(entry) && shown > 0 {
+				return tidy(out.String()), shown
+			}
+			out.WriteString(entry)
+			shown++
 		}
-		if !r.take(entry) && shown > 0 {
-			break
-		}
-		heading = own
-		out.WriteString(entry)
-		shown++
 	}
 	return tidy(out.String()), shown
+}
+
+// sections puts the alerts of one kind together.
+func sections(vs views) []section {
+	var list []section
+	for i, v := range vs {
+		if i > 0 && v.joins(vs[i-1]) {
+			last := &list[len(list)-1]
+			last.Alerts = append(last.Alerts, v)
+			continue
+		}
+		list = append(list, section{Alerts: views{v}})
+	}
+	return list
 }

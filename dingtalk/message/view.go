@@ -3,6 +3,7 @@ package message
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -24,6 +25,8 @@ type view struct {
 	words   words
 	links   Links
 	actions func(Alert) []Link
+	// placed: the heading of the message names the cluster.
+	placed bool
 }
 
 func (v view) class() class { return classify(v.Alert.Severity()) }
@@ -66,7 +69,7 @@ func (v view) plain() string {
 	if text == "" {
 		text = v.words.pick("没有名字的告警", "An alert without a name")
 	}
-	for _, label := range []string{"node", "instance"} {
+	for _, label := range []string{"node", "instance", "pod"} {
 		if place := oneLine(v.Labels[label], 60); place != "" {
 			return text + " " + place
 		}
@@ -77,8 +80,11 @@ func (v view) plain() string {
 // Summary is what is wrong, in one line.
 func (v view) Summary() string { return escape(v.plain()) }
 
-// Description is the rest of what the rule has to say, "" if it is nothing more.
+// Description is the rest of what the rule has to say, "" if it is nothing more, or over.
 func (v view) Description() string {
+	if v.Resolved() {
+		return ""
+	}
 	for _, name := range []string{"description", "message"} {
 		if text := v.annotation(name); strings.TrimSpace(text) != "" && oneLine(text, mostSummary) != v.plain() {
 			return escapeLines(text, mostDescription)
@@ -112,12 +118,14 @@ func (v view) places() Pairs {
 			places = append(places, Pair{name, v.Labels[name]})
 		}
 	}
-	add("cluster")
+	if !v.placed {
+		add("cluster")
+	}
 	add("node")
 	if v.Labels["node"] == "" {
 		add("instance")
 	}
-	if len(places) == 0 {
+	if len(places) == 0 && !v.placed {
 		add("job")
 	}
 	for _, p := range v.Labels.SortedPairs() {
@@ -130,22 +138,48 @@ func (v view) places() Pairs {
 	return places
 }
 
-// Short is Summary with the time, and with the place if the summary does not tell.
+// Rule is the alert's name.
+func (v view) Rule() string { return escape(oneLine(v.Name(), 80)) }
+
+// Facts are When, Where and Rule on one line.
+func (v view) Facts() string {
+	facts := []string{v.When(), v.Where()}
+	if !strings.HasPrefix(v.plain(), v.Name()) {
+		facts = append(facts, v.Rule())
+	}
+	return strings.Join(slices.DeleteFunc(facts, func(s string) bool { return s == "" }), " · ")
+}
+
+// Short is Summary with the time, the place if the summary does not tell, and the name of
+// an alert that is over.
 func (v view) Short() string {
-	text, plain := v.Summary(), v.plain()
-	for _, name := range []string{"node", "instance"} {
-		if place := oneLine(v.Labels[name], 60); place != "" && !strings.Contains(plain, place) {
-			text += " · " + escape(place)
-			break
-		}
+	parts := []string{v.Summary()}
+	if place := v.place(); place != "" && !strings.Contains(v.plain(), place) {
+		parts = append(parts, escape(place))
 	}
-	if v.StartsAt.IsZero() {
-		return text
+	switch {
+	case v.StartsAt.IsZero():
+	case v.Resolved() && v.EndsAt.After(v.StartsAt):
+		parts = append(parts, fmt.Sprintf(v.words.pick("持续 %s", "lasted %s"), v.words.duration(v.EndsAt.Sub(v.StartsAt))))
+	default:
+		parts = append(parts, fmt.Sprintf(v.words.pick("%s 起", "since %s"), v.words.clock(v.StartsAt)))
 	}
-	if v.Resolved() && v.EndsAt.After(v.StartsAt) {
-		return text + " · " + fmt.Sprintf(v.words.pick("持续 %s", "lasted %s"), v.words.duration(v.EndsAt.Sub(v.StartsAt)))
+	if name := v.Rule(); v.Resolved() && name != "" && name != parts[0] {
+		parts = append(parts, name)
 	}
-	return text + " · " + fmt.Sprintf(v.words.pick("%s 起", "since %s"), v.words.clock(v.StartsAt))
+	return strings.Join(parts, " · ")
+}
+
+// place is the node, or the host of the instance.
+func (v view) place() string {
+	if node := oneLine(v.Labels["node"], 60); node != "" {
+		return node
+	}
+	instance := oneLine(v.Labels["instance"], 60)
+	if host, _, err := net.SplitHostPort(instance); err == nil && host != "" && strings.Contains(v.plain(), host) {
+		return host
+	}
+	return instance
 }
 
 // Links are where to look and what can be done, on one line.
