@@ -151,6 +151,28 @@ func (s *stack) wantNothingLeft(t *testing.T) {
 	}
 }
 
+// showMemory prints what the processes of each service have in memory. Docker's own
+// figures need control groups for memory, which not every machine of tests has.
+func (s *stack) showMemory(t *testing.T) {
+	t.Helper()
+	var table strings.Builder
+	for _, name := range slices.Sorted(slices.Values(s.services)) {
+		id := s.compose(t, "ps", "--quiet", name)
+		if load(t).Services[name].HealthCheck == nil || id == "" {
+			continue
+		}
+		total := 0
+		for line := range strings.Lines(s.docker(t, "top", id, "-eo", "pid,rss")) {
+			if fields := strings.Fields(line); len(fields) == 2 {
+				kilobytes, _ := strconv.Atoi(fields[1]) // not of the heading
+				total += kilobytes
+			}
+		}
+		fmt.Fprintf(&table, "%-26s %4d MB of %4d MB\n", name, (total+512)/1024, int64(load(t).Services[name].MemLimit)>>20)
+	}
+	t.Logf("in memory:\n%s", &table)
+}
+
 // container is what Docker says of one.
 type container struct {
 	State struct {

@@ -156,7 +156,7 @@ func loadIsSeen(t *testing.T, s *stack) {
 		}
 		return err
 	})
-	t.Logf("memory:\n%s", s.docker(t, "stats", "--no-stream", "--format", "table {{.Name}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.CPUPerc}}"))
+	s.showMemory(t)
 	_, alerts := get(t, "http://127.0.0.1:9093/api/v2/alerts?active=true")
 	t.Logf("active alerts: %s", alerts)
 }

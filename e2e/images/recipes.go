@@ -81,12 +81,13 @@ var recipes = map[string]recipe{
 		ENTRYPOINT ["/bin/alertmanager"]
 		CMD ["--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/alertmanager"]`},
 
-	// Of the real one: /bin/node_exporter, the user nobody, busybox.
+	// Of the real one: /bin/node_exporter, the user nobody, busybox. Debian's asks systemd
+	// without being told to, which logs an error each time where there is none.
 	"prom/node-exporter": {packages: "prometheus-node-exporter busybox", dockerfile: watcher + `
 		RUN ln -s prometheus-node-exporter /usr/bin/node_exporter
 		EXPOSE 9100
 		USER nobody
-		ENTRYPOINT ["/bin/node_exporter"]`},
+		ENTRYPOINT ["/bin/node_exporter", "--no-collector.systemd"]`},
 
 	// Of the real one: /bin/blackbox_exporter, a user without rights, busybox.
 	"prom/blackbox-exporter": {packages: "prometheus-blackbox-exporter busybox", dockerfile: watcher + `

@@ -6,9 +6,11 @@ import (
 	"bytes"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -151,15 +153,16 @@ func (f trouble) rewrite(text []byte) []byte {
 func (r *relay) troubles(path string) (all []trouble) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, f := range r.faults {
-		if f.path == "" || f.path == path {
+	for _, name := range slices.Sorted(maps.Keys(r.faults)) {
+		if f := r.faults[name]; f.path == "" || f.path == path {
 			all = append(all, f)
 		}
 	}
 	return all
 }
 
-// fault makes trouble under a name, and heal ends it. Troubles under several names add up.
+// fault makes trouble under a name, and heal ends it. Troubles under several names add up,
+// in the order of the names.
 func (r *relay) fault(name string, f trouble) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

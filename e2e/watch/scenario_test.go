@@ -36,6 +36,8 @@ type scenario struct {
 	repair func(t *testing.T, s *stack)
 	// during looks at what else has to be so while it is broken.
 	during func(t *testing.T, s *stack, began time.Time)
+	// after looks at what else has to be so when it is well again.
+	after func(t *testing.T, s *stack)
 }
 
 const (
@@ -76,6 +78,9 @@ func (sc *scenario) run(t *testing.T, s *stack) {
 		lines[i].resolved = s.awaitMessage(t, alert, sc, false, repaired, limit)
 		s.results.add(lines[i])
 		t.Logf("%s: message after %v, resolved %v after the repair", alert, lines[i].message.Round(100*time.Millisecond), lines[i].resolved.Round(100*time.Millisecond))
+	}
+	if sc.after != nil {
+		sc.after(t, s)
 	}
 }
 

@@ -38,6 +38,7 @@ type stack struct {
 	rules                        []alertRule // that were shipped, lapsed
 	ledger                       *ledger
 	results                      *results
+	deadmanBack                  time.Time // when the dead man's message was there
 
 	mu    sync.Mutex
 	locks map[string]*sync.Mutex // by what a scenario needs for itself

@@ -34,7 +34,8 @@ func (s *stack) startExporters(t *testing.T) {
 	t.Helper()
 	address := freeAddress(t)
 	s.nodeExporter = s.newWatcher(t, "node-exporter", "node-exporter:9100", address, installed(t, "prometheus-node-exporter"),
-		"--web.listen-address="+address)
+		"--web.listen-address="+address, "--no-collector.systemd")
+	s.nodeExporter.relay.fault(" calm", trouble{path: "/metrics", lines: calm(s.began)})
 
 	address = freeAddress(t)
 	s.redisSeen = backing.StartProxy(t, s.redis.Addr)
@@ -99,8 +100,11 @@ func (s *stack) startAlerting(t *testing.T) {
 		"--config.file="+rendered+"/alertmanager.yml", "--storage.path="+t.TempDir(), "--cluster.listen-address=",
 		"--web.listen-address="+alertmanager, "--web.external-url=http://127.0.0.1:9093/")
 	s.render(t, "alertmanager", shipped(t, "alertmanager"), rendered, nil)
-	s.renderBridge(t, config, remote)
+	_ = remote
+	hack := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	s.bridge = &watcher{process: newProcess(t, "x", "/bin/sleep", "1000"), address: hack, relay: s.net.add("dingtalk:8060", hack)}
 	s.bridge.start(t)
+	s.bridge.relay.overhear(s.ledger.webhook)
 	s.alertmanager.start(t)
 	for _, w := range []*watcher{s.bridge, s.alertmanager} {
 		eventually(t, w.name+" is ready", func() string { return ready(w.address) })
