@@ -16,6 +16,7 @@ func faults() []scenario {
 // TestStack starts everything once and then breaks it in every way there is.
 func TestStack(t *testing.T) {
 	s := startStack(t)
+	t.Run("every panel has data", func(t *testing.T) { dashboardsHaveData(t, s) })
 	t.Run("together", func(t *testing.T) {
 		for _, sc := range faults() {
 			if !sc.alone {

@@ -100,11 +100,8 @@ func (s *stack) startAlerting(t *testing.T) {
 		"--config.file="+rendered+"/alertmanager.yml", "--storage.path="+t.TempDir(), "--cluster.listen-address=",
 		"--web.listen-address="+alertmanager, "--web.external-url=http://127.0.0.1:9093/")
 	s.render(t, "alertmanager", shipped(t, "alertmanager"), rendered, nil)
-	_ = remote
-	hack := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
-	s.bridge = &watcher{process: newProcess(t, "x", "/bin/sleep", "1000"), address: hack, relay: s.net.add("dingtalk:8060", hack)}
+	s.renderBridge(t, config, remote)
 	s.bridge.start(t)
-	s.bridge.relay.overhear(s.ledger.webhook)
 	s.alertmanager.start(t)
 	for _, w := range []*watcher{s.bridge, s.alertmanager} {
 		eventually(t, w.name+" is ready", func() string { return ready(w.address) })

@@ -1,0 +1,19 @@
+//go:build linux
+
+package watch
+
+import "testing"
+
+// deliveryFaults are about messages and their books.
+func deliveryFaults() []scenario {
+	return []scenario{
+		{
+			name: "a message is missing in the books of an allocator", how: "at the scrape", alerts: []string{"FanfareLedgerUnbalanced"},
+			names: []string{"alloc-1"}, needs: []string{"ledger"},
+			inject: func(_ *testing.T, s *stack) {
+				s.allocators[0].scrape.fault("ledger", trouble{path: "/metrics", lines: addValue(`fanfare_messages_accepted_total{kind="unicast",source="api"}`, 3)})
+			},
+			repair: func(_ *testing.T, s *stack) { s.allocators[0].scrape.heal("ledger") },
+		},
+	}
+}

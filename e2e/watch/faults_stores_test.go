@@ -1,0 +1,96 @@
+//go:build linux
+
+package watch
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// storeFaults are about Redis and ZooKeeper.
+func storeFaults() []scenario {
+	return []scenario{
+		{
+			name: "Redis is killed", how: "SIGKILL", alerts: []string{"RedisDown"}, names: []string{"redis"}, alone: true,
+			inject: func(_ *testing.T, s *stack) { s.redis.Kill() },
+			repair: func(_ *testing.T, s *stack) { s.redis.Restart() },
+			during: func(t *testing.T, s *stack, began time.Time) { s.only(t, began, "RedisDown") },
+		},
+		{
+			name: "ZooKeeper is killed", how: "SIGKILL", alerts: []string{"ZooKeeperDown"}, names: []string{"zookeeper"}, alone: true,
+			inject: func(_ *testing.T, s *stack) { s.zookeeper.Kill() },
+			repair: func(_ *testing.T, s *stack) { s.zookeeper.Restart() },
+			during: func(t *testing.T, s *stack, began time.Time) { s.only(t, began, "ZooKeeperDown") },
+		},
+		{
+			name: "Redis has hardly any memory left", how: "CONFIG SET maxmemory", alerts: []string{"RedisMemoryHigh"}, needs: []string{"redis"},
+			inject: func(t *testing.T, s *stack) {
+				used, err := s.redisCommand(t, "EVAL", `return redis.call('INFO', 'memory'):match('used_memory:(%d+)') * 1.1`, "0").Int64()
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.redisSet(t, "maxmemory", used)
+			},
+			repair: func(t *testing.T, s *stack) { s.redisSet(t, "maxmemory", 256<<20) },
+		},
+		{
+			name: "Redis cannot save", how: "its directory is gone, and BGSAVE", alerts: []string{"RedisPersistenceFailing"}, needs: []string{"redis"},
+			inject: func(t *testing.T, s *stack) {
+				gone := filepath.Join(t.TempDir(), "gone")
+				if err := os.Mkdir(gone, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				home, err := s.redisCommand(t, "CONFIG", "GET", "dir").Result()
+				if err != nil {
+					t.Fatal(err)
+				}
+				dir := home.(map[any]any)["dir"]
+				s.redisSet(t, "dir", gone)
+				t.Cleanup(func() { s.redisSet(t, "dir", dir) })
+				if err := os.Remove(gone); err != nil {
+					t.Fatal(err)
+				}
+				s.redisCommand(t, "CONFIG", "SET", "stop-writes-on-bgsave-error", "no")
+				s.redisCommand(t, "BGSAVE")
+			},
+			repair: func(t *testing.T, s *stack) {
+				s.redisSet(t, "dir", t.TempDir())
+				s.redisCommand(t, "BGSAVE")
+			},
+		},
+	}
+}
+
+// redisCommand does a command with the password.
+func (s *stack) redisCommand(t testing.TB, args ...any) *redis.Cmd {
+	t.Helper()
+	c := redis.NewClient(&redis.Options{Addr: s.redis.Addr, Password: s.secret(t, "redis/password")})
+	defer c.Close()
+	cmd := c.Do(context.Background(), args...)
+	if err := cmd.Err(); err != nil {
+		t.Errorf("redis %v: %v", args, err)
+	}
+	return cmd
+}
+
+func (s *stack) redisSet(t testing.TB, name string, value any) {
+	t.Helper()
+	s.redisCommand(t, "CONFIG", "SET", name, value)
+}
+
+// only checks that nothing else was said than these alerts.
+func (s *stack) only(t *testing.T, began time.Time, alerts ...string) {
+	t.Helper()
+	said := s.ledger.since(began)
+	for _, a := range alerts {
+		delete(said, a)
+	}
+	if len(said) > 0 {
+		t.Errorf("one problem, and beside %v this was said: %v", alerts, names(said))
+	}
+}
