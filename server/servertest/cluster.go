@@ -139,7 +139,10 @@ func (m *Member) CutPeers() {
 	m.peers.block(true)
 }
 
-// HealPeers undoes CutPeers.
+// CutTo cuts the member's own link to another one; that one's to the member stays.
+func (m *Member) CutTo(other *Member) { m.peers.blockTo(other.GatewayNet.Addr) }
+
+// HealPeers undoes CutPeers and CutTo.
 func (m *Member) HealPeers() {
 	m.GatewayNet.Heal()
 	m.peers.block(false)
@@ -149,6 +152,7 @@ func (m *Member) HealPeers() {
 type dialer struct {
 	mu      sync.Mutex
 	blocked bool
+	cut     string // address that alone is blocked; empty: none
 	open    map[net.Conn]struct{}
 }
 
@@ -161,7 +165,7 @@ func (d *dialer) dial(ctx context.Context, address string) (net.Conn, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.blocked {
+	if d.blocked || d.cut == address {
 		_ = c.Close()
 		return nil, errBlocked
 	}
@@ -179,10 +183,23 @@ func (d *dialer) block(blocked bool) {
 	defer d.mu.Unlock()
 	d.blocked = blocked
 	if !blocked {
+		d.cut = ""
 		return
 	}
 	for c := range d.open {
 		_ = c.Close()
 	}
 	clear(d.open)
+}
+
+func (d *dialer) blockTo(address string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.cut = address
+	for c := range d.open {
+		if c.RemoteAddr().String() == address {
+			_ = c.Close()
+			delete(d.open, c)
+		}
+	}
 }
