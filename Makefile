@@ -15,7 +15,9 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Debian packages that the tests need beside Go, a file that shows each is there, and the
 # part that FANFARE_TEST_WITHOUT names, if it is not the package.
 TEST_PACKAGES := redis-server:/usr/bin/redis-server:redis zookeeper:/usr/share/zookeeper/bin/zkServer.sh default-jre-headless:/usr/bin/java:zookeeper \
-	chromium:/usr/bin/chromium fonts-noto-cjk:/usr/share/fonts/opentype/noto ca-certificates:/etc/ssl/certs/ca-certificates.crt gcc:/usr/bin/gcc libc6-dev:/usr/include/stdlib.h
+	chromium:/usr/bin/chromium fonts-noto-cjk:/usr/share/fonts/opentype/noto ca-certificates:/etc/ssl/certs/ca-certificates.crt gcc:/usr/bin/gcc libc6-dev:/usr/include/stdlib.h \
+	prometheus:/usr/bin/promtool prometheus-alertmanager:/usr/bin/amtool prometheus-node-exporter:/usr/bin/prometheus-node-exporter \
+	prometheus-blackbox-exporter:/usr/bin/prometheus-blackbox-exporter prometheus-redis-exporter:/usr/bin/prometheus-redis-exporter
 
 # Debian packages that "make test-compose" needs to make and run stand-ins for images, and the programs they bring.
 COMPOSE_PACKAGES := docker.io:dockerd docker.io:docker docker-compose:docker-compose debootstrap:debootstrap iproute2:ip iptables:iptables
