@@ -134,12 +134,11 @@ func (d *data) Headline() string {
 		what = d.counts()
 	case first.Resolved():
 		what = d.words.pick("已恢复", "Resolved")
+		if first.EndsAt.After(first.StartsAt) && !first.StartsAt.IsZero() {
+			what += fmt.Sprintf(d.words.pick("（%s）", " (%s)"), d.words.duration(first.EndsAt.Sub(first.StartsAt)))
+		}
 	}
-	text = d.icon() + " " + what + d.words.pick("：", ": ") + text
-	if len(d.all) == 1 && first.Resolved() && first.EndsAt.After(first.StartsAt) && !first.StartsAt.IsZero() {
-		text = brief(text, mostTitle-20) + fmt.Sprintf(d.words.pick("（持续 %s）", " (lasted %s)"), d.words.duration(first.EndsAt.Sub(first.StartsAt)))
-	}
-	return brief(text, mostTitle)
+	return brief(d.icon()+" "+what+d.words.pick("：", ": ")+text, mostTitle)
 }
 
 // Heading is the first line of the text.

@@ -194,12 +194,12 @@ func (v view) Links() string {
 }
 
 func (v view) look() []string {
-	list := []string{link("📈 "+v.words.pick("看板", "Dashboard"), v.dashboard())}
+	list := []string{link(v.words.pick("看板", "Dashboard"), v.dashboard())}
 	if list[0] == "" {
-		list[0] = link("📈 "+v.words.pick("图表", "Graph"), v.GeneratorURL)
+		list[0] = link(v.words.pick("图表", "Graph"), v.GeneratorURL)
 	}
 	if !v.Resolved() {
-		list = append(list, link("📖 "+v.words.pick("处理手册", "Runbook"), v.Annotations["runbook_url"]))
+		list = append(list, link(v.words.pick("处理手册", "Runbook"), v.Annotations["runbook_url"]))
 	}
 	return list
 }
