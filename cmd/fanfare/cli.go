@@ -26,6 +26,7 @@ type cli struct {
 	Run          runCmd          `cmd:"" help:"Start everything in one process: a push node, the allocator with the HTTP API, and the console."`
 	Node         nodeCmd         `cmd:"" help:"Start a push node."`
 	Alloc        allocCmd        `cmd:"" help:"Start an allocator: the node list for devices, the HTTP API, the console, discovery for Prometheus."`
+	DingTalk     dingtalkCmd     `cmd:"" name:"dingtalk" help:"Start the bridge from Alertmanager to DingTalk robots."`
 	Push         pushCmd         `cmd:"" help:"Push one message and tell what became of it."`
 	Listen       listenCmd       `cmd:"" help:"Be a device and print what arrives."`
 	Bench        bench.Command   `cmd:"" help:"Measure this program under load: memory, latency, broadcasts, and whether the books balance."`

@@ -1,0 +1,189 @@
+package dingtalk
+
+import (
+	"context"
+	"time"
+
+	"github.com/fanfare-push/fanfare/dingtalk/robot"
+	"github.com/fanfare-push/fanfare/dingtalk/spool"
+)
+
+// Urgency of what waits, see [spool.Entry.Rank].
+const (
+	rankDeadman  = iota // nothing else may work
+	rankCritical        // a critical alert fires
+	rankStarted         // the rest of a digest whose beginning was sent
+	rankWarning
+	rankFiring
+	rankResolved
+)
+
+// Remedies that were tried on an entry, see [spool.Entry.Tried].
+const (
+	triedCut   = 1 << iota // cut in two, because it was too long
+	triedPlain             // without links and marks, because the filter refused it
+	isDigest               // not a remedy: the message merges notifications
+)
+
+// diskPause is how long a lane waits after the spool could not be read or written.
+const diskPause = 2 * time.Second
+
+// forever is a pause that only a kick ends.
+const forever = time.Duration(-1)
+
+// lane sends what waits for one target, one message at a time.
+type lane struct {
+	*Bridge
+	name      string
+	kick      chan struct{}
+	announced map[string]struct{} // alerts that people were told of as firing, for drop_resolved
+	forgot    time.Time           // what it was told before this is not in announced
+}
+
+// wake makes the lane look again.
+func (l *lane) wake() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (l *lane) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		pause := l.step()
+		if pause == 0 {
+			continue
+		}
+		if pause > 0 {
+			timer.Reset(pause)
+		}
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-l.kick:
+		}
+	}
+}
+
+// step sends one message if one may be sent, and returns when to look again.
+func (l *lane) step() time.Duration {
+	s, now := l.setup.Load(), l.options.Now()
+	waiting := l.spool.Waiting(l.name)
+	if len(waiting) == 0 {
+		return forever
+	}
+	if old := expired(waiting, now.Add(-s.config.Limits.MaxAge)); len(old) > 0 {
+		return l.expire(s, old)
+	}
+	expiry := oldest(waiting).Add(s.config.Limits.MaxAge + 1).Sub(now)
+	t := s.targets[l.name]
+	if t == nil { // it left the configuration; it may come back
+		return expiry
+	}
+	if t.preview() {
+		return l.show(s, t, waiting)
+	}
+	limit, critical := s.config.Limits.PerMinute, waiting[0].Rank <= rankCritical
+	r, at := t.usable(now, limit, critical)
+	if r.Robot == nil {
+		return min(max(at.Sub(now), time.Millisecond), expiry)
+	}
+	d, err := l.compose(s, t, waiting, r.gate.short(now, limit))
+	if err != nil {
+		return l.trouble(err)
+	}
+	if d == nil || !r.gate.reserve(now, limit, critical) {
+		return 0
+	}
+	return l.send(s, r, d)
+}
+
+// send makes one attempt. The place it takes in the robot's minute is on disk before the
+// request leaves: a crash must not make the robot forget it.
+func (l *lane) send(s *setup, r post, d *draft) time.Duration {
+	l.keep(r.gate)
+	start := time.Now()
+	result := r.Send(l.sendCtx, d.message.encode())
+	if l.sendCtx.Err() != nil && result.Kind != robot.Sent {
+		return forever // the bridge ends; the message stays in the spool
+	}
+	l.metrics.sending.WithLabelValues(r.Name()).Observe(time.Since(start).Seconds())
+	l.metrics.responses.WithLabelValues(r.Name(), result.Code).Inc()
+	l.recent.add(shown{At: l.options.Now(), Target: l.name, Robot: r.Name(), Result: result.Kind.String(), Title: d.message.Title, Text: d.message.Text})
+	pause := l.settle(s, r, d, result)
+	l.keep(r.gate)
+	return pause
+}
+
+// keep writes the state of a gate. If that fails the message goes all the same: to be
+// late is worse than to forget, and the spool has said so already.
+func (l *lane) keep(g *gate) { _ = l.spool.SetState("robot", g.key, g.state()) }
+
+// show is what preview mode does instead of sending.
+func (l *lane) show(s *setup, t *target, waiting []spool.Entry) time.Duration {
+	d, err := l.compose(s, t, waiting, false)
+	if err != nil {
+		return l.trouble(err)
+	}
+	if d == nil {
+		return 0
+	}
+	l.options.Logger.Info("preview: the target has no robot, nothing was sent", "target", l.name, "title", d.message.Title, "text", d.message.Text)
+	l.recent.add(shown{At: l.options.Now(), Target: l.name, Result: notePreview, Title: d.message.Title, Text: d.message.Text})
+	l.finish(d, notePreview)
+	return 0
+}
+
+// trouble is a spool that cannot be read or written.
+func (l *lane) trouble(err error) time.Duration {
+	l.spoolLog.say(l.options.Now(), l.options.Logger, "what waits could not be read or changed; trying again", "target", l.name, "err", err)
+	return diskPause
+}
+
+// finish takes what was sent out of the spool. An error is not repeated here: the spool
+// remembers that the entries are gone, and logs.
+func (l *lane) finish(d *draft, result string) {
+	_ = l.spool.Replace(d.entries)
+	if d.digest && result == noteSent {
+		result = noteDigested
+	}
+	l.metrics.notes.WithLabelValues(l.name, result).Add(float64(count(d.entries)))
+	l.metrics.truncated.WithLabelValues(l.name).Add(float64(d.message.Truncated))
+	if d.digest {
+		l.metrics.digests.WithLabelValues(l.name).Inc()
+	}
+	l.announce(d)
+}
+
+func (l *lane) expire(s *setup, old []spool.Entry) time.Duration {
+	if err := l.bury(old, &stored{}, "waited longer than limits.max_age, "+s.config.Limits.MaxAge.String()); err != nil {
+		return l.trouble(err)
+	}
+	return 0
+}
+
+func expired(waiting []spool.Entry, before time.Time) (old []spool.Entry) {
+	for _, e := range waiting {
+		if e.Received.Before(before) && len(old) < maxMerge {
+			old = append(old, e)
+		}
+	}
+	return old
+}
+
+func oldest(waiting []spool.Entry) time.Time {
+	t := waiting[0].Received
+	for _, e := range waiting {
+		t = earlier(t, e.Received)
+	}
+	return t
+}
+
+func count(entries []spool.Entry) (n int) {
+	for _, e := range entries {
+		n += int(e.Count)
+	}
+	return n
+}

@@ -1,0 +1,379 @@
+package spool
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Bounds of one commit and of what is remembered.
+const (
+	maxBatch    = 512     // operations in one commit
+	maxSeen     = 100_000 // keys; the oldest go first
+	pruneAtOnce = 1000    // old keys that one commit forgets
+	probeEvery  = 2 * time.Second
+)
+
+// Item is something to keep.
+type Item struct {
+	Entry
+	Body []byte
+	// Key and TTL: an item with the same key within the time is a duplicate.
+	Key Key
+	TTL time.Duration
+
+	expiry int64 // when the key is forgotten, unix nanoseconds
+}
+
+// keyed reports whether an equal item is to be recognised.
+func (i Item) keyed() bool { return i.Key != Key{} && i.TTL > 0 }
+
+// op is one request to the writer.
+type op struct {
+	put       []Item
+	dedupe    bool    // put is refused if its key was seen
+	del       []Entry // leave the queue
+	dead      *DeadLetter
+	state     [][2]string // kind/name and value
+	answer    chan error
+	duplicate bool // set by the writer
+	booked    string
+	forget    []seenAt
+}
+
+// Accept keeps an item that came from outside. When it returns without an error the item
+// is on disk, or was before (duplicate). The error is [ErrFull] or the disk's.
+func (s *Spool) Accept(item Item) (duplicate bool, err error) {
+	if err := s.book(item); err != nil {
+		return false, err
+	}
+	o := &op{put: []Item{item}, dedupe: item.keyed(), booked: item.Target}
+	err = s.do(o)
+	return o.duplicate, err
+}
+
+// book takes room for an item, or refuses it.
+func (s *Spool) book(item Item) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e, ok := s.seen[item.Key]; ok && e > s.options.Now().UnixNano() {
+		s.booked[item.Target]++ // a duplicate needs no room
+		return nil
+	}
+	if len(s.queues[item.Target])+s.booked[item.Target] >= s.limits.Queue || s.bytes+int64(len(item.Body)) > s.limits.Bytes {
+		return ErrFull
+	}
+	s.booked[item.Target]++
+	return nil
+}
+
+// Add keeps an item of the bridge itself, whatever the limits say.
+func (s *Spool) Add(item Item) error { return s.do(&op{put: []Item{item}}) }
+
+// Replace takes entries out and puts items in their place, or none, in one step.
+// An item with a sequence keeps it.
+//
+// When the disk fails the entries are taken out of memory all the same, since what was
+// sent must not be sent again; they are removed from the disk by a later write. The
+// items are then lost from memory too, so the entries are kept if there are any.
+func (s *Spool) Replace(out []Entry, in ...Item) error {
+	err := s.do(&op{del: out, put: in})
+	if err != nil && len(in) == 0 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.remove(out)
+		for _, e := range out {
+			s.gone[e.Seq] = struct{}{}
+		}
+	}
+	return err
+}
+
+// Bury takes entries out and keeps a dead letter of them.
+func (s *Spool) Bury(out []Entry, d DeadLetter) error { return s.do(&op{del: out, dead: &d}) }
+
+// SetState keeps a small state.
+func (s *Spool) SetState(kind, name string, value []byte) error {
+	return s.do(&op{state: [][2]string{{kind + "/" + name, string(value)}}})
+}
+
+// do hands an operation to the writer and waits until it is on disk.
+func (s *Spool) do(o *op) error {
+	o.answer = make(chan error, 1)
+	select {
+	case s.ops <- o:
+	case <-s.done:
+		s.unbook(o)
+		return ErrClosed
+	}
+	select {
+	case err := <-o.answer:
+		return err
+	case <-s.done: // it may have been answered just before
+		select {
+		case err := <-o.answer:
+			return err
+		default:
+			return ErrClosed
+		}
+	}
+}
+
+func (s *Spool) unbook(o *op) {
+	if o.booked == "" {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.booked[o.booked]--; s.booked[o.booked] <= 0 {
+		delete(s.booked, o.booked)
+	}
+}
+
+// run is the writer: it commits what has gathered while it committed.
+func (s *Spool) run() {
+	defer close(s.done)
+	probe := time.NewTicker(probeEvery)
+	defer probe.Stop()
+	for {
+		select {
+		case o := <-s.ops:
+			s.commit(s.gather(o))
+		case <-probe.C:
+			if s.Err() != nil || s.owes() {
+				s.commit(nil) // finds out whether the disk works again
+			}
+		case <-s.quit:
+			for {
+				select {
+				case o := <-s.ops:
+					s.commit(s.gather(o))
+					continue
+				default:
+				}
+				if s.owes() {
+					s.commit(nil)
+				}
+				return
+			}
+		}
+	}
+}
+
+func (s *Spool) owes() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.gone) > 0
+}
+
+func (s *Spool) gather(first *op) []*op {
+	batch := []*op{first}
+	for len(batch) < maxBatch {
+		select {
+		case o := <-s.ops:
+			batch = append(batch, o)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// commit writes a batch and answers it.
+func (s *Spool) commit(batch []*op) {
+	now := s.options.Now()
+	s.prepare(batch, now)
+	forget, gone := s.stale(now)
+	err := s.db.Update(func(tx *bolt.Tx) error {
+		for seq := range gone {
+			if err := tx.Bucket([]byte(bucketQueue)).Delete(seqKey(seq)); err != nil {
+				return err
+			}
+		}
+		for _, f := range forget {
+			if err := tx.Bucket([]byte(bucketSeen)).Delete(f.bytes()); err != nil {
+				return err
+			}
+		}
+		for _, o := range batch {
+			if err := s.apply(tx, o); err != nil {
+				return err
+			}
+		}
+		if len(batch) == 0 { // a probe writes something, else it proves nothing
+			return tx.Bucket([]byte(bucketState)).Put([]byte("spool/probe"), seqKey(uint64(now.UnixNano())))
+		}
+		return nil
+	})
+	s.settle(batch, forget, gone, err)
+	for _, o := range batch {
+		s.unbook(o)
+		o.answer <- err
+	}
+}
+
+// prepare gives the items their sequence and finds duplicates, in the batch too.
+func (s *Spool) prepare(batch []*op, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fresh := map[Key]struct{}{}
+	for _, o := range batch {
+		if o.dedupe {
+			key := o.put[0].Key
+			_, again := fresh[key]
+			if expiry, ok := s.seen[key]; again || ok && expiry > now.UnixNano() {
+				o.duplicate, o.put = true, nil
+				continue
+			}
+			fresh[key] = struct{}{}
+		}
+		for i := range o.put {
+			p := &o.put[i]
+			if p.Seq == 0 {
+				s.next++
+				p.Seq = s.next
+			}
+			if p.Received.IsZero() {
+				p.Received = now
+			}
+			p.Size, p.expiry = len(p.Body), now.Add(p.TTL).UnixNano()
+		}
+	}
+}
+
+// stale picks keys to forget and entries that are sent and still on disk.
+func (s *Spool) stale(now time.Time) (forget []seenAt, gone map[uint64]struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.order {
+		if len(forget) >= pruneAtOnce || o.expiry > now.UnixNano() && len(s.order)-len(forget) <= maxSeen {
+			break
+		}
+		forget = append(forget, o)
+	}
+	gone = make(map[uint64]struct{}, len(s.gone))
+	for seq := range s.gone {
+		gone[seq] = struct{}{}
+	}
+	return forget, gone
+}
+
+func (f seenAt) bytes() []byte {
+	return append(binary.BigEndian.AppendUint64(nil, uint64(f.expiry)), f.key[:]...)
+}
+
+// apply writes one operation into the transaction.
+func (s *Spool) apply(tx *bolt.Tx, o *op) error {
+	queue := tx.Bucket([]byte(bucketQueue))
+	for _, e := range o.del {
+		if err := queue.Delete(seqKey(e.Seq)); err != nil {
+			return err
+		}
+	}
+	for _, p := range o.put {
+		if err := queue.Put(seqKey(p.Seq), encodeEntry(p.Entry, p.Body)); err != nil {
+			return err
+		}
+		if p.Seq > queue.Sequence() {
+			if err := queue.SetSequence(p.Seq); err != nil {
+				return err
+			}
+		}
+		if p.keyed() {
+			if err := tx.Bucket([]byte(bucketSeen)).Put(seenAt{p.expiry, p.Key}.bytes(), nil); err != nil {
+				return err
+			}
+		}
+	}
+	for _, st := range o.state {
+		if err := tx.Bucket([]byte(bucketState)).Put([]byte(st[0]), []byte(st[1])); err != nil {
+			return err
+		}
+	}
+	if o.dead != nil {
+		return s.bury(tx, o.dead)
+	}
+	return nil
+}
+
+// bury adds a dead letter and drops the oldest beyond the bound.
+func (s *Spool) bury(tx *bolt.Tx, d *DeadLetter) error {
+	dead := tx.Bucket([]byte(bucketDead))
+	value, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("encoding a dead letter: %w", err)
+	}
+	seq, err := dead.NextSequence()
+	if err != nil {
+		return err
+	}
+	if err := dead.Put(seqKey(seq), value); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	most := uint64(max(s.limits.DeadLetters, 1))
+	s.mu.Unlock()
+	if seq <= most {
+		return nil
+	}
+	var old [][]byte
+	c := dead.Cursor()
+	for k, _ := c.First(); k != nil && binary.BigEndian.Uint64(k) <= seq-most; k, _ = c.Next() {
+		old = append(old, append([]byte(nil), k...))
+	}
+	for _, k := range old {
+		if err := dead.Delete(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle brings the memory to what is on disk.
+func (s *Spool) settle(batch []*op, forget []seenAt, gone map[uint64]struct{}, err error) {
+	s.mu.Lock()
+	before := s.failure
+	s.failure = err
+	if err == nil {
+		for seq := range gone {
+			delete(s.gone, seq)
+		}
+		for _, f := range forget {
+			if s.seen[f.key] == f.expiry {
+				delete(s.seen, f.key)
+			}
+		}
+		s.order = s.order[len(forget):]
+		s.adopt(batch)
+	}
+	s.mu.Unlock()
+	switch {
+	case err != nil:
+		s.options.Failed()
+		if before == nil {
+			s.options.Logger.Error("the spool cannot be written; new notifications are refused until it can", "dir", s.options.Dir, "err", err)
+		}
+	case before != nil:
+		s.options.Logger.Info("the spool can be written again", "dir", s.options.Dir)
+	}
+}
+
+func (s *Spool) adopt(batch []*op) {
+	for _, o := range batch {
+		s.remove(o.del)
+		for _, p := range o.put {
+			s.insert(p.Entry)
+			if p.keyed() {
+				s.remember(seenAt{p.expiry, p.Key})
+			}
+		}
+	}
+}
+
+func (s *Spool) remember(a seenAt) {
+	s.seen[a.key] = a.expiry
+	s.order = append(s.order, a)
+}
