@@ -29,8 +29,14 @@ import (
 // Options are what an [Allocator] needs. Router, Ledger, Snapshot, Gatherer and
 // Metrics must be set; for everything else the zero value means the default.
 type Options struct {
+	// ID names the allocator to Prometheus.
+	ID string
 	// Listen is host:port; port 0 takes a free one.
 	Listen string
+	// ListSelf lists the allocator itself to Prometheus, under Advertise (host:port) or,
+	// if that is empty, under the Host by which it was asked.
+	ListSelf  bool
+	Advertise string
 	// Tokens are the bearer tokens that open the API, each equal to the others.
 	// Without any the API is for programs on this machine: Listen must be a loopback
 	// address, and requests for another Host are refused.

@@ -2,7 +2,6 @@ package alloc
 
 import (
 	"cmp"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -17,12 +16,6 @@ const (
 	// maxLost bounds how many such nodes are remembered; the oldest go first.
 	maxLost = 1000
 )
-
-// targetGroup is one entry of Prometheus's http_sd format.
-type targetGroup struct {
-	Targets []string          `json:"targets"`
-	Labels  map[string]string `json:"labels"`
-}
 
 // discovery remembers the nodes that were there, so that lost ones stay targets
 // for a while. It learns when it is asked, which Prometheus does every minute. A node
@@ -41,8 +34,8 @@ type sighting struct {
 
 func newDiscovery() *discovery { return &discovery{known: make(map[string]sighting)} }
 
-// update learns the present nodes and returns all that are targets at now, by id.
-func (d *discovery) update(present []cluster.Info, now time.Time) []cluster.Info {
+// learn takes the present nodes over.
+func (d *discovery) learn(present []cluster.Info, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	listed := make(map[string]bool, len(present))
@@ -56,7 +49,6 @@ func (d *discovery) update(present []cluster.Info, now time.Time) []cluster.Info
 		}
 	}
 	d.bound()
-	return d.targets(now)
 }
 
 // see notes a node that the membership names. It may go on naming a lost one; the
@@ -106,43 +98,25 @@ func (d *discovery) bound() {
 	}
 }
 
-// targets are the nodes to scrape. The address of a lost node may belong to another by
-// now, whose numbers must not be taken for those of the lost one.
-func (d *discovery) targets(now time.Time) []cluster.Info {
+// targets are the nodes that are to be asked at a port of theirs, by id. The address of a
+// lost node may belong to another by now, whose numbers must not be taken for those of
+// the lost one.
+func (d *discovery) targets(now time.Time, port portOf) []cluster.Info {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	living := make(map[string]bool, len(d.known))
 	for _, s := range d.known {
 		if s.lost.IsZero() {
-			living[s.info.Ops] = true
+			living[port(s.info)] = true
 		}
 	}
 	infos := make([]cluster.Info, 0, len(d.known))
 	for _, s := range d.known {
-		if s.lost.IsZero() || !s.expired(now) && !living[s.info.Ops] {
+		address := port(s.info)
+		if address != "" && (s.lost.IsZero() || !s.expired(now) && !living[address]) {
 			infos = append(infos, s.info)
 		}
 	}
 	slices.SortFunc(infos, func(a, b cluster.Info) int { return cmp.Compare(a.ID, b.ID) })
 	return infos
-}
-
-// serveDiscovery is Prometheus's http_sd. While the membership is unknown it is an
-// error, on which Prometheus keeps the targets that it has.
-func (a *Allocator) serveDiscovery(w http.ResponseWriter, _ *http.Request) error {
-	nodes, ok := a.nodes()
-	if !ok {
-		return unknownMembership()
-	}
-	groups := []targetGroup{}
-	for _, info := range a.discovery.update(nodes.Nodes, a.options.Now()) {
-		if info.Ops == "" {
-			continue // it has no metrics to scrape
-		}
-		groups = append(groups, targetGroup{[]string{info.Ops}, map[string]string{
-			"node":                   info.ID,
-			"__meta_fanfare_node":    info.ID,
-			"__meta_fanfare_state":   string(info.State),
-			"__meta_fanfare_version": info.Version,
-		}})
-	}
-	return writeJSON(w, http.StatusOK, groups)
 }

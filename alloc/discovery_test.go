@@ -17,7 +17,9 @@ func info(id string, s cluster.State) cluster.Info {
 // shown is "id=state" of every target at a time.
 func shown(d *discovery, minute float64, present ...cluster.Info) string {
 	names := []string{}
-	for _, i := range d.update(present, started.Add(time.Duration(minute*float64(time.Minute)))) {
+	now := started.Add(time.Duration(minute * float64(time.Minute)))
+	d.learn(present, now)
+	for _, i := range d.targets(now, opsPort) {
 		names = append(names, i.ID+"="+string(i.State))
 	}
 	return strings.Join(names, " ")
@@ -93,7 +95,9 @@ func TestLostNodesAreBounded(t *testing.T) {
 	for i := range maxLost + 50 {
 		shown(d, float64(i)/1000, info(fmt.Sprintf("n%04d", i), cluster.Serving))
 	}
-	if n := len(d.update(nil, started.Add(2*time.Minute))); n != maxLost {
+	now := started.Add(2 * time.Minute)
+	d.learn(nil, now)
+	if n := len(d.targets(now, opsPort)); n != maxLost {
 		t.Errorf("%d lost nodes, want %d", n, maxLost)
 	}
 	if _, known := d.known["n0000"]; known {
@@ -107,7 +111,7 @@ func TestDiscoveryForPrometheus(t *testing.T) {
 	n1 := newNode("n1")
 	r := newRig(t, func(o *Options) { o.Now = clock }, n1, newNode("n2").set(func(i *cluster.Info) { i.Ops = "" }))
 	group := func(state string) string {
-		return `[{"targets":["n1.example:9310"],"labels":{"__meta_fanfare_node":"n1","__meta_fanfare_state":"` + state +
+		return `[{"targets":["n1.example:9310"],"labels":{"__meta_fanfare_node":"n1","__meta_fanfare_role":"node","__meta_fanfare_state":"` + state +
 			`","__meta_fanfare_version":"1.2.3","node":"n1"}}]` + "\n"
 	}
 	get := func() string {
