@@ -20,7 +20,7 @@ func robotSecret(token string) string { return "SEC-of-" + token }
 
 // renderBridge writes the bridge's configuration: what ships, with the robots of DingTalk
 // here. The bridge reaches others without a proxy.
-func (s *stack) renderBridge(t *testing.T, path, remote string) {
+func (s *stack) renderBridge(t *testing.T, path string) {
 	t.Helper()
 	text, err := os.ReadFile(shipped(t, "dingtalk/config.yml"))
 	if err != nil {
@@ -38,7 +38,7 @@ func (s *stack) renderBridge(t *testing.T, path, remote string) {
 	for _, item := range config {
 		if item.Key == "targets" {
 			for i, target := range item.Value.(yaml.MapSlice) {
-				item.Value.(yaml.MapSlice)[i].Value = s.withRobots(remote, target.Key.(string), target.Value.(yaml.MapSlice))
+				item.Value.(yaml.MapSlice)[i].Value = s.withRobots(target.Key.(string), target.Value.(yaml.MapSlice))
 			}
 		}
 	}
@@ -52,7 +52,7 @@ func (s *stack) renderBridge(t *testing.T, path, remote string) {
 }
 
 // withRobots gives a target robots of its own.
-func (s *stack) withRobots(remote, target string, settings yaml.MapSlice) yaml.MapSlice {
+func (s *stack) withRobots(target string, settings yaml.MapSlice) yaml.MapSlice {
 	var kept yaml.MapSlice
 	for _, item := range settings {
 		switch item.Key {
@@ -67,7 +67,7 @@ func (s *stack) withRobots(remote, target string, settings yaml.MapSlice) yaml.M
 		s.dingtalk.Add(dingtalktest.Robot{Token: robot, Secret: robotSecret(robot)})
 		robots = append(robots, yaml.MapSlice{
 			{Key: "name", Value: fmt.Sprintf("%s-%d", target, i+1)},
-			{Key: "url", Value: dingtalktest.Address(remote, robot)},
+			{Key: "url", Value: dingtalktest.Address(s.remote, robot)},
 			{Key: "secret", Value: robotSecret(robot)},
 		})
 	}

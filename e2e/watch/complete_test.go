@@ -8,7 +8,6 @@ import (
 	"testing"
 )
 
-
 // TestEveryAlertHasAScenario compares what ships with what is proven. While scenarios are
 // being written it lists what is missing, and fails only if FANFARE_WATCH_COMPLETE=1.
 func TestEveryAlertHasAScenario(t *testing.T) {

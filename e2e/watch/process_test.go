@@ -145,7 +145,7 @@ func (p *process) finish(t *testing.T) {
 		}
 	}
 	if t.Failed() {
-		t.Logf("the log of %s ends with:\n%s", p.name, text[max(0, len(text)-4000):])
+		t.Logf("the log of %s ends with:\n%s", p.name, text[max(0, len(text)-1500):])
 	}
 }
 

@@ -20,10 +20,10 @@ var (
 	// intervals are how often something happens.
 	intervals = []string{"scrape_interval", "evaluation_interval", "refresh_interval", "interval"}
 	// spans are how long something lasts.
-	spans = []string{"for", "keep_firing_for", "group_wait", "group_interval", "repeat_interval", "resolve_timeout", "max_age"}
+	spans = []string{"for", "keep_firing_for", "group_wait", "group_interval", "repeat_interval", "resolve_timeout", "max_age", "ttl", "repeat"}
 	// kept are as long in lapsed time: how long one request may take, and what a
 	// button offers.
-	kept = []string{"timeout", "duration"}
+	kept = []string{"timeout", "duration", "link_ttl"}
 	// texts hold what people read and what series are told apart by.
 	texts = []string{"labels", "annotations", "external_labels", "links"}
 	// absent is left out: the names of the profile "ha", which nobody has here either,

@@ -35,6 +35,8 @@ type stack struct {
 	blackbox                     *watcher
 	redisSeen                    *backing.Proxy // what redis_exporter sees of Redis
 	dingtalk                     *dingtalktest.Server
+	remote                       string      // where DingTalk is
+	bridgeConfig                 string      // the file, rendered
 	rules                        []alertRule // that were shipped, lapsed
 	ledger                       *ledger
 	results                      *results

@@ -86,10 +86,11 @@ const robotsPerTarget = 6
 func (s *stack) startAlerting(t *testing.T) {
 	t.Helper()
 	s.dingtalk = dingtalktest.New(dingtalktest.Options{})
-	remote := "http://" + serve(t, s.dingtalk)
+	s.remote = "http://" + serve(t, s.dingtalk)
 
 	bridge, alertmanager := freeAddress(t), freeAddress(t)
 	config := filepath.Join(t.TempDir(), "dingtalk", "config.yml")
+	s.bridgeConfig = config
 	s.bridge = s.newWatcher(t, "dingtalk", "dingtalk:8060", bridge, fanfare,
 		"dingtalk", "--config", config, "--data-dir", t.TempDir(), "--web.listen-address", bridge, "--web.enable-ui", "--web.enable-lifecycle")
 	s.ledger = newLedger(t)
@@ -100,7 +101,7 @@ func (s *stack) startAlerting(t *testing.T) {
 		"--config.file="+rendered+"/alertmanager.yml", "--storage.path="+t.TempDir(), "--cluster.listen-address=",
 		"--web.listen-address="+alertmanager, "--web.external-url=http://127.0.0.1:9093/")
 	s.render(t, "alertmanager", shipped(t, "alertmanager"), rendered, nil)
-	s.renderBridge(t, config, remote)
+	s.renderBridge(t, config)
 	s.bridge.start(t)
 	s.alertmanager.start(t)
 	for _, w := range []*watcher{s.bridge, s.alertmanager} {
