@@ -42,8 +42,8 @@ func (cmd *allocCmd) Run(p *process) error {
 
 // newAllocator makes the service of an allocator without a node.
 func newAllocator(p *process, c *config.Config, log *slog.Logger) (*service, error) {
-	s := newProcess(p.ctx, c, log)
-	for _, make := range []func() error{s.openStore, s.openRegistry, s.makeRouter} {
+	s := newProcess(p.ctx, config.RoleAlloc, c, log)
+	for _, make := range []func() error{s.openStore, s.openRegistry, s.makeRouter, s.addCanary} {
 		if err := make(); err != nil {
 			return nil, s.giveUp(err)
 		}

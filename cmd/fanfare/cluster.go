@@ -114,7 +114,7 @@ func (s *service) makeRouter() (err error) {
 func (s *service) makeMesh(local cluster.Local) {
 	self := s.config.Node.ID
 	if local == nil {
-		self = "alloc@" + self
+		self = "alloc@" + s.config.Alloc.ID
 	}
 	s.mesh = cluster.NewMesh(cluster.MeshOptions{
 		Registry: s.nodes, Local: local, LocalID: self,

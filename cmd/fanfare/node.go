@@ -36,7 +36,7 @@ func (cmd *nodeCmd) Run(p *process) error {
 	}
 	log := newLogger(p.stderr, c.Log)
 	logWarnings(log, warnings)
-	s, err := newService(p.ctx, c, log)
+	s, err := newService(p.ctx, config.RoleNode, c, log)
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (cmd *runCmd) Run(p *process) error {
 	log := newLogger(p.stderr, c.Log)
 	logWarnings(log, warnings)
 	tokens, made := apiTokens(c)
-	s, err := newService(p.ctx, c, log)
+	s, err := newService(p.ctx, config.RoleRun, c, log)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ import (
 type service struct {
 	ctx      context.Context // ends when the process is asked to end
 	shutdown func()          // asks it
+	role     config.Role
 	config   *config.Config
 	log      *slog.Logger
 	parts    parts
@@ -47,9 +49,9 @@ type service struct {
 
 // newService opens the store and the registry and makes the operations server and the
 // node. After an error nothing is left open.
-func newService(ctx context.Context, c *config.Config, log *slog.Logger) (*service, error) {
-	s := newProcess(ctx, c, log)
-	for _, make := range []func() error{s.openStore, s.openRegistry, s.makeOps, s.makeProxy, s.makeNode, s.makeRouter, s.addRegistration, s.addAdmin} {
+func newService(ctx context.Context, role config.Role, c *config.Config, log *slog.Logger) (*service, error) {
+	s := newProcess(ctx, role, c, log)
+	for _, make := range []func() error{s.openStore, s.openRegistry, s.makeOps, s.makeProxy, s.makeNode, s.makeRouter, s.addCanary, s.addRegistration, s.addAdmin} {
 		if err := make(); err != nil {
 			return nil, s.giveUp(err)
 		}
@@ -58,11 +60,12 @@ func newService(ctx context.Context, c *config.Config, log *slog.Logger) (*servi
 }
 
 // newProcess has nothing open yet.
-func newProcess(ctx context.Context, c *config.Config, log *slog.Logger) *service {
+func newProcess(ctx context.Context, role config.Role, c *config.Config, log *slog.Logger) *service {
 	if host, err := os.Hostname(); err == nil && c.Node.ID == "" {
 		c.Node.ID = host
 	}
-	s := &service{config: c, log: log, registry: exporter.NewRegistry(thisBuild())}
+	c.Alloc.ID = cmp.Or(c.Alloc.ID, c.Node.ID)
+	s := &service{role: role, config: c, log: log, registry: exporter.NewRegistry(thisBuild())}
 	s.ctx, s.shutdown = context.WithCancel(ctx)
 	s.parts = parts{log: log, patience: stopTime + c.Push.DrainTimeout.Std()}
 	s.metrics = exporter.New(s.registry)
@@ -83,6 +86,10 @@ func (s *service) makeNode() error {
 	}
 	o.Ops = s.opsAddress()
 	o.Registry, o.Proxy = s.nodes, s.proxy
+	o.Canary = s.config.Canary.On(s.role)
+	if err := exporter.AddCertificates(s.registry, o.TLS); err != nil {
+		return fmt.Errorf("security.tls_cert_file: %w", err)
+	}
 	o.Version, o.Logger, o.Metrics, o.Store, o.Ledger = thisBuild().Version, s.log, s.metrics, s.store, s.ledger
 	if s.node, err = server.New(o); err != nil {
 		return err
@@ -149,8 +156,9 @@ func (s *service) addAlloc(tokens []string) (err error) {
 	if rate == 0 {
 		rate = -1 // the allocator's word for no limit
 	}
+	s.addCluster()
 	s.alloc, err = alloc.New(alloc.Options{
-		Listen: c.Alloc.Listen, Tokens: tokens, Insecure: c.API.Insecure, MaxBody: int64(c.API.MaxBody),
+		ID: c.Alloc.ID, ListSelf: s.node == nil, Advertise: c.Alloc.Advertise, Listen: c.Alloc.Listen, Tokens: tokens, Insecure: c.API.Insecure, MaxBody: int64(c.API.MaxBody),
 		Rate: rate, Burst: c.API.Burst, MaxWait: c.API.MaxWait.Std(),
 		Router: s.router, Ledger: s.ledger, Snapshot: s.metrics.Snapshot, Gatherer: s.registry,
 		Metrics: s.metrics, Ready: s.ready, Logger: s.log, Version: thisBuild().Version, Compile: cluster.Compile,

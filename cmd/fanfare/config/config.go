@@ -19,6 +19,7 @@ type Config struct {
 	Limits   Limits   `key:"limits"`
 	Push     Push     `key:"push"`
 	Proxy    Proxy    `key:"proxy"`
+	Canary   Canary   `key:"canary"`
 	Log      Log      `key:"log"`
 }
 
@@ -51,7 +52,9 @@ type Advertise struct {
 
 // Alloc is the allocator with the HTTP API and the console.
 type Alloc struct {
-	Listen string `key:"listen" default:"127.0.0.1:9999" kind:"listen" host:"public" doc:"Allocator, HTTP API and console. A public address needs api.tokens."`
+	ID        string `key:"id" doc:"Name of the allocator in metrics and to the nodes. Empty: node.id, or else the host name."`
+	Listen    string `key:"listen" default:"127.0.0.1:9999" kind:"listen" host:"public" doc:"Allocator, HTTP API and console. A public address needs api.tokens."`
+	Advertise string `key:"advertise" kind:"address" doc:"host:port under which Prometheus finds the allocator (/sd/prometheus). Empty: the one by which it asked."`
 }
 
 // API is who may use the HTTP API and how much.
