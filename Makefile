@@ -22,7 +22,7 @@ TEST_PACKAGES := redis-server:/usr/bin/redis-server:redis zookeeper:/usr/share/z
 # Debian packages that "make test-compose" needs to make and run stand-ins for images, and the programs they bring.
 COMPOSE_PACKAGES := docker.io:dockerd docker.io:docker docker-compose:docker-compose debootstrap:debootstrap iproute2:ip iptables:iptables
 
-.PHONY: help build run test test-unit test-deps test-compose test-compose-deps docker-image vet gofmt lint fuzz bench cross reference clean
+.PHONY: help build run test test-unit test-deps test-compose test-compose-deps docker-image vet gofmt lint fuzz bench cross reference dashboards clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -110,6 +110,9 @@ cross: ## Build for every platform into dist/.
 
 reference: build ## Write docs/CONFIGURATION.md from the code.
 	bin/fanfare check-config --reference > docs/CONFIGURATION.md
+
+dashboards: ## Write the JSON of the Grafana dashboards from the code.
+	$(GO) run ./cmd/fanfare dashboards write
 
 clean: ## Remove what was built.
 	rm -rf bin dist

@@ -29,6 +29,7 @@ type cli struct {
 	DingTalk     dingtalkCmd     `cmd:"" name:"dingtalk" help:"Start the bridge from Alertmanager to DingTalk robots."`
 	Push         pushCmd         `cmd:"" help:"Push one message and tell what became of it."`
 	Listen       listenCmd       `cmd:"" help:"Be a device and print what arrives."`
+	Dashboards   dashboardsCmd   `cmd:"" help:"List, write or publish the Grafana dashboards."`
 	Bench        bench.Command   `cmd:"" help:"Measure this program under load: memory, latency, broadcasts, and whether the books balance."`
 	CheckConfig  checkConfigCmd  `cmd:"" help:"Check a configuration as a start would, or print the reference of all settings."`
 	ImportConfig importConfigCmd `cmd:"" help:"Turn an mpush.conf into a configuration, and list what was left out."`
