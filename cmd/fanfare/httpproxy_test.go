@@ -28,7 +28,7 @@ func TestMakeProxy(t *testing.T) {
 	for _, on := range []bool{false, true} {
 		c := config.Default()
 		c.Proxy.Enabled, c.Proxy.Allow = on, []string{"https://*.example.com"}
-		s := newProcess(t.Context(), c, slog.New(slog.DiscardHandler))
+		s := newProcess(t.Context(), config.RoleNode, c, slog.New(slog.DiscardHandler))
 		if err := s.makeProxy(); err != nil {
 			t.Fatal(err)
 		}
