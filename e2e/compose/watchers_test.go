@@ -172,7 +172,8 @@ func TestGrafana(t *testing.T) {
 func TestDingTalkSettings(t *testing.T) {
 	given := load(t).Services["dingtalk"].Environment
 	taken := map[string]bool{}
-	for _, m := range regexp.MustCompile(`\$\{(\w+)[^}]*\}`).FindAllStringSubmatch(read(t, "configs/dingtalk/config.yml"), -1) {
+	config := regexp.MustCompile(`(?m)^\s*#.*$`).ReplaceAllString(read(t, "configs/dingtalk/config.yml"), "")
+	for _, m := range regexp.MustCompile(`\$\{(\w+)[^}]*\}`).FindAllStringSubmatch(config, -1) {
 		taken[m[1]] = true
 	}
 	for key := range taken {
