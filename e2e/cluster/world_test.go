@@ -83,6 +83,7 @@ func shared(redis, zookeeper string) []string {
 		"store.kind=redis", "store.redis.addresses=" + redis, "store.redis.timeout=1s",
 		"registry.kind=zookeeper", "registry.zookeeper.servers=" + zookeeper, "registry.zookeeper.session_timeout=2s",
 		"security.gateway_secret=" + secret, "push.ack_timeout=5s", "push.route_timeout=3s",
+		"canary.enabled=false", // connections are counted to the last one
 	}
 }
 
