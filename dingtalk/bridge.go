@@ -44,6 +44,8 @@ type Options struct {
 	Getenv func(string) (string, bool)
 	// EnableUI serves the page and the configuration, EnableLifecycle /-/reload.
 	EnableUI, EnableLifecycle bool
+	// NoWatch turns off looking for changed files.
+	NoWatch bool
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Logger gets what goes wrong; nil means [slog.Default].
@@ -179,7 +181,9 @@ func (b *Bridge) Start() {
 		s := b.setup.Load()
 		b.start(s)
 		b.running.Go(func() { b.deadmen.run(b.laneCtx) })
-		b.running.Go(func() { b.watch(b.laneCtx) })
+		if !b.options.NoWatch {
+			b.running.Go(func() { b.watch(b.laneCtx) })
+		}
 		go b.serve()
 		targets, preview := s.summary()
 		b.options.Logger.Info("the DingTalk bridge is up", "address", b.Addr().String(), "config", b.options.ConfigFile,
