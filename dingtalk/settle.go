@@ -11,6 +11,9 @@ import (
 
 // settle does what the result of an attempt asks for, and returns when to look again.
 func (l *lane) settle(s *setup, r post, d *draft, result robot.Result) time.Duration {
+	if result.Kind == robot.Busy && result.Code == robot.CodeHTTP {
+		result.Kind = robot.Network // a proxy's 502 says nothing about the robot
+	}
 	now, log := l.options.Now(), l.options.Logger.With("target", l.name, "robot", r.Name(), "code", result.Code, "answer", result.Text)
 	switch result.Kind {
 	case robot.Sent:
