@@ -13,7 +13,7 @@ import (
 // for github.com/alecthomas/kong. Each has a method Run that takes the context;
 // bind one with kong's BindTo.
 type Command struct {
-	Idle      Idle      `cmd:"" help:"Memory of the server for each logged-in idle device."`
+	Idle      Idle      `cmd:"" help:"Memory of the server for each logged-in idle device, and a scrape of its metrics."`
 	Unicast   Unicast   `cmd:"" help:"Time from the sender of a push to its device at a steady rate."`
 	Broadcast Broadcast `cmd:"" help:"Processor time of a broadcast against a bare loop of writes over as many sockets."`
 	Books     Books     `cmd:"" help:"Mixed load with frozen and vanishing devices; does every message have an end?"`

@@ -9,7 +9,8 @@ import (
 )
 
 // Idle measures the memory of the server at two counts of logged-in devices that
-// say nothing. The slope between them is what one device costs.
+// say nothing. The slope between them is what one device costs. With all devices there
+// it also measures what a scrape of the metrics takes.
 type Idle struct {
 	Common
 	Devices int           `default:"15000" help:"Devices at the second measurement."`
@@ -29,10 +30,12 @@ type IdleReport struct {
 	Goroutines float64 `json:"goroutines_per_device"`
 	// LoginsPerSecond is the rate of full logins between the two measurements, and
 	// CPUPerLogin what each took of the server, in microseconds.
-	LoginsPerSecond float64      `json:"logins_per_second"`
-	CPUPerLogin     float64      `json:"cpu_us_per_login"`
-	Retried         int          `json:"retried_logins"`
-	Samples         []IdleSample `json:"samples"`
+	LoginsPerSecond float64 `json:"logins_per_second"`
+	CPUPerLogin     float64 `json:"cpu_us_per_login"`
+	Retried         int     `json:"retried_logins"`
+	// Scrape is a page of metrics with all devices there.
+	Scrape  ScrapeReport `json:"scrape"`
+	Samples []IdleSample `json:"samples"`
 }
 
 // IdleSample is the server at one count of devices.
@@ -96,6 +99,9 @@ func (i *Idle) sampleTwice(ctx context.Context, server *target, devices *child) 
 		return nil, err
 	}
 	found := compareIdle(low, high)
+	if found.Scrape, err = scrapePage(ctx, "http://"+server.ops+"/metrics"); err != nil {
+		return nil, err
+	}
 	logins := float64(i.Devices - i.From)
 	found.LoginsPerSecond = logins / up.Seconds
 	found.CPUPerLogin = float64((after.CPU - before.CPU).Microseconds()) / logins
@@ -185,5 +191,7 @@ func (r *IdleReport) table(w io.Writer) {
 	}
 	fmt.Fprintf(t, "each\t%.0f B\t%.0f B\t%.0f B\t%.2f\t\n", r.BytesPerDevice, r.HeapPerDevice, r.StackPerDevice, r.Goroutines)
 	t.Flush()
-	fmt.Fprintf(w, "%.0f logins/s, %.0f us of the server's processor each, %d retried\n\n", r.LoginsPerSecond, r.CPUPerLogin, r.Retried)
+	fmt.Fprintf(w, "%.0f logins/s, %.0f us of the server's processor each, %d retried\n", r.LoginsPerSecond, r.CPUPerLogin, r.Retried)
+	s := r.Scrape
+	fmt.Fprintf(w, "a scrape: %.1f ms (median of %d), %d series, %d bytes, %d as sent\n\n", s.Milliseconds.Median, s.Milliseconds.N, s.Series, s.Bytes, s.Sent)
 }

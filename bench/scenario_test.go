@@ -58,6 +58,9 @@ func TestScenarios(t *testing.T) {
 		if len(got.Samples) != 2 || got.Samples[0].Devices != 20 || got.Samples[1].Devices != 60 || got.LoginsPerSecond <= 0 {
 			t.Errorf("%+v", got)
 		}
+		if s := got.Scrape; s.Milliseconds.N != scrapes || s.Milliseconds.Median <= 0 || s.Series < 100 || s.Sent <= 0 || s.Bytes < s.Sent {
+			t.Errorf("scrape %+v", s)
+		}
 		for _, s := range got.Samples {
 			if s.RSS < 1<<20 || s.Heap <= 0 || s.Goroutines <= 0 {
 				t.Errorf("sample %+v", s)
