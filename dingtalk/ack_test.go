@@ -1,0 +1,145 @@
+package dingtalk
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// alertmanager notes the silences it is asked for.
+type alertmanager struct {
+	mu     sync.Mutex
+	asked  []map[string]any
+	status int
+}
+
+func (a *alertmanager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	body, _ := io.ReadAll(r.Body)
+	var wish map[string]any
+	if r.Method != http.MethodPost || r.URL.Path != "/api/v2/silences" || json.Unmarshal(body, &wish) != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	if a.status != 0 {
+		w.WriteHeader(a.status)
+		return
+	}
+	a.asked = append(a.asked, wish)
+	io.WriteString(w, `{"silenceID":"id-1"}`)
+}
+
+// ackWorld is a bridge that knows an Alertmanager, and the path of a link from a message.
+func ackWorld(t *testing.T) (*world, *alertmanager, string) {
+	w := newWorld(t, oneRobot+`links: {bridge: "http://bridge.example:8060", alertmanager: "http://am.example"}
+silence: {alertmanager: "http://alertmanager:9093", duration: 2h, link_ttl: 24h}
+`, "a")
+	am := new(alertmanager)
+	w.tune = func(o *Options) {
+		o.Transport = direct{http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if r.Host == "alertmanager:9093" {
+				am.ServeHTTP(rw, r)
+				return
+			}
+			w.robots.ServeHTTP(rw, r)
+		})}
+	}
+	w.begin()
+	a := alert("Disk <b>Full</b>", "warning")
+	a["labels"].(map[string]string)["path"] = `/a"b&c`
+	w.post("ops", payload("g", a))
+	w.waitFor("the message", time.Minute, func() bool { return len(w.robots.Received()) == 1 })
+	found := regexp.MustCompile(`http://bridge\.example:8060(/ack\?[^)\s]+)`).FindStringSubmatch(w.robots.Received()[0].Text)
+	if found == nil {
+		t.Fatalf("no link in:\n%s", w.robots.Received()[0].Text)
+	}
+	return w, am, found[1]
+}
+
+func (w *world) submit(link string, extra ...string) (int, string) {
+	u, err := url.Parse(link)
+	if err != nil {
+		w.Fatal(err)
+	}
+	form := u.Query()
+	for i := 0; i+1 < len(extra); i += 2 {
+		form.Set(extra[i], extra[i+1])
+	}
+	rec := w.do(http.MethodPost, "/ack", []byte(form.Encode()), "Content-Type", "application/x-www-form-urlencoded")
+	return rec.Code, rec.Body.String()
+}
+
+func TestAcknowledge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, am, link := ackWorld(t)
+		defer w.end()
+		page := w.do(http.MethodGet, link, nil)
+		body := page.Body.String()
+		if page.Code != http.StatusOK || !strings.Contains(body, "认领并静默") || !strings.Contains(body, "Disk &lt;b&gt;Full") {
+			t.Errorf("the page: %d\n%s", page.Code, body)
+		}
+		if english := w.do(http.MethodGet, link, nil, "Accept-Language", "en-GB,en").Body.String(); !strings.Contains(english, "Acknowledge and silence") {
+			t.Error("no English page")
+		}
+		if page.Header().Get("Referrer-Policy") != "no-referrer" || page.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("headers %v", page.Header())
+		}
+		if len(am.asked) != 0 {
+			t.Fatal("opening the page silenced the alert")
+		}
+		if code, text := w.submit(link, "name", " 张三 "); code != http.StatusOK || !strings.Contains(text, "id-1") {
+			t.Fatalf("the form: %d\n%s", code, text)
+		}
+		got := am.asked[0]
+		matchers := string(encode(t, got["matchers"]))
+		for _, want := range []string{`"isEqual":true,"isRegex":false,"name":"alertname","value":"Disk \u003cb\u003eFull\u003c/b\u003e"`, `"name":"path","value":"/a\"b\u0026c"`, `"name":"severity"`} {
+			if !strings.Contains(matchers, want) {
+				t.Errorf("no %s in %s", want, matchers)
+			}
+		}
+		start, err := time.Parse(time.RFC3339, got["startsAt"].(string))
+		end, err2 := time.Parse(time.RFC3339, got["endsAt"].(string))
+		if err != nil || err2 != nil || end.Sub(start) != 2*time.Hour || got["createdBy"] != "张三" || got["comment"] == "" {
+			t.Errorf("the silence is %v", got)
+		}
+	})
+}
+
+func TestAcknowledgeRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, am, link := ackWorld(t)
+		defer w.end()
+		u, _ := url.Parse(link)
+		d := u.Query().Get(paramData)
+		for name, extra := range map[string][]string{
+			"another signature": {paramSign, "AAAAAAAAAAAAAAAAAAAAAA"}, "none": {paramSign, ""},
+			"other labels": {paramData, d[:len(d)-2] + "AA"}, "no labels": {paramData, ""},
+		} {
+			if code, _ := w.submit(link, extra...); code != http.StatusForbidden {
+				t.Errorf("%s: answered %d", name, code)
+			}
+		}
+		am.status = http.StatusInternalServerError
+		if code, text := w.submit(link); code != http.StatusBadGateway || strings.Contains(text, "alertmanager:9093") {
+			t.Errorf("a failing Alertmanager: %d\n%s", code, text)
+		}
+		am.status = 0
+		w.end()
+		w.begin() // links outlive a restart
+		if code, _ := w.submit(link); code != http.StatusOK {
+			t.Errorf("after a restart: %d", code)
+		}
+		time.Sleep(25 * time.Hour)
+		if code, text := w.submit(link); code != http.StatusGone || len(am.asked) != 1 {
+			t.Errorf("after a day: %d, %d silences\n%s", code, len(am.asked), text)
+		}
+	})
+}
