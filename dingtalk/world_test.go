@@ -22,7 +22,13 @@ import (
 	"github.com/fanfare-push/fanfare/dingtalk/dingtalktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		child()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // logBook is a log that a test can read.
 type logBook struct {
