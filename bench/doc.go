@@ -1,7 +1,7 @@
 // Package bench is the load generator behind "fanfare bench". It starts a server
 // of its own on free loopback ports, logs real devices in, and measures what the
-// server takes and gives: memory of an idle device, the time of a unicast push
-// from its sender to the device, and the processor time of a broadcast against a
+// server takes and gives: memory of an idle device, a scrape of its metrics, the time
+// of a unicast push from its sender to the device, and the processor time of a broadcast against a
 // bare loop of writes over as many sockets in the same run.
 //
 // A scenario is several processes, because a process has a limited number of open
