@@ -161,7 +161,7 @@ func TestGrafana(t *testing.T) {
 		if _, err := os.Stat(source(s, *home)); err != nil {
 			t.Errorf("%s: its home dashboard: %v", name, err)
 		}
-		if provisioned := read(t, strings.ReplaceAll("configs/NAME/provisioning/dashboards/dashboards.yml", "NAME", name)); !strings.Contains(provisioned, "path: /var/lib/grafana-dashboards") {
+		if provisioned := read(t, "configs/"+name+"/provisioning/dashboards/fanfare.yml"); !strings.Contains(provisioned, "path: /var/lib/grafana-dashboards") {
 			t.Errorf("%s looks for dashboards elsewhere", name)
 		}
 	}
@@ -184,6 +184,36 @@ func TestDingTalkSettings(t *testing.T) {
 	for key := range given {
 		if !taken[key] {
 			t.Errorf("the bridge is given %s and takes no notice", key)
+		}
+	}
+}
+
+// TestHostNames compares the names by which the configurations know each other with the
+// services that have them.
+func TestHostNames(t *testing.T) {
+	p := load(t)
+	comment, host := regexp.MustCompile(`(?m)#.*$`), regexp.MustCompile(`([a-z][a-z0-9-]*):\d{4,5}\b`)
+	found := map[string]bool{}
+	for _, pattern := range []string{"prometheus-*/prometheus*.yml", "alertmanager/*.yml", "grafana-*/provisioning/datasources/*.yml"} {
+		names, err := filepath.Glob(filepath.Join(root, "configs", pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range host.FindAllStringSubmatch(comment.ReplaceAllString(string(text), ""), -1) {
+				if found[m[1]] = true; p.Services[m[1]].Name == "" {
+					t.Errorf("%s names %s, which is no service", name, m[0])
+				}
+			}
+		}
+	}
+	for _, name := range watchers[""] {
+		if !found[name] {
+			t.Errorf("no configuration names %s", name)
 		}
 	}
 }
