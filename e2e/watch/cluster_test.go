@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/fanfare-push/fanfare/server/servertest/backing"
 )
@@ -13,6 +14,9 @@ import (
 const (
 	nodes      = 3
 	allocators = 2
+	// defaultSession is registry.zookeeper.session_timeout. It is lapsed like the rules,
+	// which give a node that died so long to be forgotten.
+	defaultSession = 5 * time.Second
 )
 
 // node is a push node with a network of its own to Redis and to ZooKeeper.
@@ -63,6 +67,7 @@ func (s *stack) common(redis, zookeeper *backing.Proxy) []string {
 	return []string{
 		"store.redis.addresses=" + redis.Addr, "store.redis.password_file=" + s.secrets + "/redis/password",
 		"registry.zookeeper.servers=" + zookeeper.Addr,
+		"registry.zookeeper.session_timeout=" + s.lapse.interval(defaultSession).String(),
 		"security.gateway_secret_file=" + s.secrets + "/fanfare/gateway-secret",
 	}
 }

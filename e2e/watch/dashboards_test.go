@@ -4,6 +4,8 @@ package watch
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -45,7 +47,13 @@ func (q question) unanswered() string {
 	if err != nil {
 		return err.Error()
 	}
-	return unless(len(answer) > 0 || q.MayBeEmpty != "", "%s has no series", q.server.name)
+	if q.MayBeEmpty != "" {
+		return ""
+	}
+	if len(answer) > 0 && !slices.ContainsFunc(answer, func(s sample) bool { return !math.IsNaN(s.value()) }) {
+		return q.server.name + " has nothing but NaN, which nobody sees"
+	}
+	return unless(len(answer) > 0, "%s has no series", q.server.name)
 }
 
 // questions are the queries of all dashboards in lapsed time.

@@ -5,6 +5,8 @@ package watch
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -13,7 +15,10 @@ import (
 	"github.com/fanfare-push/fanfare/protocol"
 )
 
-const population = 24 // devices, each with a user of its own
+const (
+	population   = 24                    // devices, each with a user of its own
+	trafficPause = 50 * time.Millisecond // between two pushes of one sender
+)
 
 // devices are connected all the while, to whatever node the allocators name.
 type devices struct {
@@ -92,10 +97,39 @@ func (s *stack) traffic(t *testing.T) (stop func()) {
 				_, _ = p.Push(ctx, q) // what becomes of it is what the books say
 				select {
 				case <-ctx.Done():
-				case <-time.After(20 * time.Millisecond):
+				case <-time.After(trafficPause):
 				}
 			}
 		})
 	}
+	for _, n := range s.nodes {
+		work.Go(func() { backEnd(ctx, n.gateway) })
+	}
 	return sync.OnceFunc(func() { cancel(); work.Wait() })
+}
+
+// backEnd pushes over a node's gateway as an MPush back end does, until the context ends.
+// It does not read what becomes of it.
+func backEnd(ctx context.Context, gateway string) {
+	conn, err := net.Dial("tcp", gateway)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	go func() { _, _ = io.Copy(io.Discard, conn) }() // ends with the connection
+	for i := int32(1); ctx.Err() == nil; i++ {
+		push := protocol.GatewayPush{UserID: user(int(i) % population), ClientType: protocol.ClientMobile, Timeout: 5000, Content: []byte("traffic")}
+		body, err := push.AppendBinary(nil)
+		if err != nil {
+			return
+		}
+		frame := protocol.AppendPacket(nil, protocol.Packet{Command: protocol.CmdGatewayPush, Flags: protocol.AckAuto.Flags(), SessionID: i, Body: body})
+		if _, err := conn.Write(frame); err != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(trafficPause):
+		}
+	}
 }

@@ -9,7 +9,8 @@ func deliveryFaults() []scenario {
 	return []scenario{
 		{
 			name: "a message is missing in the books of an allocator", how: "at the scrape", alerts: []string{"FanfareLedgerUnbalanced"},
-			names: []string{"alloc-1"}, needs: []string{"ledger"},
+			labels: map[string]string{"job": "fanfare-alloc"}, // which allocator, the alert does not say
+			needs:  []string{"ledger"},
 			inject: func(_ *testing.T, s *stack) {
 				s.allocators[0].scrape.fault("ledger", trouble{path: "/metrics", lines: addValue(`fanfare_messages_accepted_total{kind="unicast",source="api"}`, 3)})
 			},

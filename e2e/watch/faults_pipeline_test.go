@@ -16,6 +16,7 @@ func pipelineFaults() []scenario {
 		{
 			name: "the leader is killed", how: "SIGKILL", alerts: []string{"PrometheusDown"},
 			labels: map[string]string{"instance": "prometheus-leader:9090"}, names: []string{"leader"}, alone: true,
+			also:   []string{"PrometheusNotificationsFailing"}, // discovery takes 5 s after a start, however time is lapsed
 			inject: func(t *testing.T, s *stack) { s.leader.kill(t) },
 			repair: func(t *testing.T, s *stack) {
 				s.leader.start(t)

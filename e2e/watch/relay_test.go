@@ -46,7 +46,7 @@ func newRelay(target string, done <-chan struct{}) *relay {
 	r.forward = &httputil.ReverseProxy{
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(&url.URL{Scheme: "http", Host: r.target})
-			p.Out.Host = p.In.Host // an allocator names itself by it
+			p.Out.Host = p.In.Host              // an allocator names itself by it
 			p.Out.Header.Del("Accept-Encoding") // so that lines are lines
 			r.ask(p.Out)
 		},

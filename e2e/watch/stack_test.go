@@ -34,6 +34,7 @@ type stack struct {
 	nodeExporter, redisExporter  *watcher
 	blackbox                     *watcher
 	redisSeen                    *backing.Proxy // what redis_exporter sees of Redis
+	redisHome                    string         // its directory
 	dingtalk                     *dingtalktest.Server
 	remote                       string      // where DingTalk is
 	bridgeConfig                 string      // the file, rendered
@@ -83,7 +84,9 @@ func (s *stack) secret(t testing.TB, name string) string {
 
 func (s *stack) startStores(t *testing.T) {
 	t.Helper()
-	s.redis = backing.StartRedis(t, "--requirepass", s.secret(t, "redis/password"), "--maxmemory", "256mb", "--maxmemory-policy", "noeviction")
+	s.redis = backing.StartRedis(t, "--requirepass", s.secret(t, "redis/password"), "--maxmemory", "256mb", "--maxmemory-policy", "noeviction",
+		"--enable-protected-configs", "local")
+	s.redisHome = fmt.Sprint(s.redisCommand(t, "EVAL", `return redis.call('CONFIG', 'GET', 'dir')[2]`, "0").Val())
 	s.zookeeper = backing.StartZooKeeper(t)
 }
 
