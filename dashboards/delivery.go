@@ -18,10 +18,10 @@ func deliveryNumbers() []panel {
 		gauge("Delivered", "投递成功率", about{
 			"Share of the judged messages of the last five minutes that were sent or acknowledged. Offline, expired, collapsed and filtered ones are not judged.",
 			"最近五分钟计入目标的消息中已发送或已确认的比例，离线、过期、合并、过滤的不计。",
-		}, unitRatio, 1, q(deliveredShare(), "")).digits(2).without("no traffic / 无流量").falling(step{0.99, yellow}, step{0.995, green}),
+		}, unitRatio, 1, q(deliveredShare(), "")).from(0.95).digits(2).without("no traffic / 无流量").falling(step{0.99, yellow}, step{0.995, green}),
 		gauge("In time", "及时率", about{
 			"Share of the deliveries of the last five minutes that took less than 0.99 s.", "最近五分钟在 0.99 秒内完成投递的比例。",
-		}, unitRatio, 1, q(inTimeShare(), "")).digits(2).without("no traffic / 无流量").falling(step{0.97, yellow}, step{0.99, green}),
+		}, unitRatio, 1, q(inTimeShare(), "")).from(0.9).digits(2).without("no traffic / 无流量").falling(step{0.97, yellow}, step{0.99, green}),
 		stat("Delivery budget left", "投递预算剩余", about{
 			"What is left of the failures that the objective of 99.5 % allows, over 30 days or as far as the data reach. Below 0 the promise was broken.",
 			"三十天内（以现有数据为限）99.5 % 目标所允许的失败余额，小于 0 即已违约。",

@@ -6,6 +6,9 @@ import "strings"
 const (
 	ofCluster = `cluster="$cluster"`
 	ofNode    = `cluster="$cluster",node=~"$node"`
+	// Times of a message are measured where it came in, which is an allocator for the
+	// HTTP API: a process without the label node.
+	ofEntry = `cluster="$cluster",node=~"$node|"`
 )
 
 // Outcomes that the objective for delivery judges; the others are nobody's fault

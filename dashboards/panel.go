@@ -5,7 +5,6 @@ type kind string
 
 const (
 	kindRow           kind = "row"
-	kindText          kind = "text"
 	kindLines         kind = "timeseries"
 	kindStat          kind = "stat"
 	kindGauge         kind = "gauge"
@@ -106,7 +105,6 @@ type panel struct {
 	sortBy          string
 	instant         bool // asks for the newest value only
 	noValue         string
-	content         string // of a text
 }
 
 // about is a text in both languages.
@@ -170,13 +168,6 @@ func row(title, titleZH string) panel {
 	return panel{kind: kindRow, title: title, titleZH: titleZH, width: 24, height: 1}
 }
 
-// text is a note for the reader, in Markdown.
-func text(title, titleZH string, a about, content string) panel {
-	p := newPanel(kindText, title, titleZH, a, "", 24, 4, nil)
-	p.content = content
-	return p
-}
-
 func (p panel) size(width, height int) panel { p.width, p.height = width, height; return p }
 
 // rising colours values that are bad when they are high; the pairs rise.
@@ -197,6 +188,9 @@ func (p panel) digits(n int) panel { p.decimals = &n; return p }
 
 // upTo fixes the upper end of the axis.
 func (p panel) upTo(highest float64) panel { p.highest = &highest; return p }
+
+// from fixes the lower end of the axis.
+func (p panel) from(lowest float64) panel { p.lowest = &lowest; return p }
 
 // anySign lets the axis start below zero.
 func (p panel) anySign() panel { p.lowest = nil; return p }

@@ -27,22 +27,15 @@ func (p *panel) render(id uint, x, y int) *sdk.Panel {
 	out := sdk.NewCustom(p.title + " / " + p.titleZH)
 	out.Type, out.Renderer, out.IsNew, out.ID = string(p.kind), nil, false, id
 	out.GridPos.H, out.GridPos.W, out.GridPos.X, out.GridPos.Y = &p.height, &p.width, &x, &y
-	custom := object{}
-	switch p.kind {
-	case kindRow:
-		custom["collapsed"], custom["panels"] = false, []any{}
-	case kindText:
-		custom["options"] = object{"content": p.content, "mode": "markdown"}
-	default:
-		out.Datasource = source()
-		custom["targets"] = p.targets()
-		custom["fieldConfig"] = object{"defaults": p.defaults(), "overrides": p.overrides()}
-		custom["options"] = p.options()
+	if p.kind == kindRow {
+		*out.CustomPanel = object{"collapsed": false, "panels": []any{}}
+		return out
 	}
-	if p.kind != kindRow {
-		description := p.about + "\n\n" + p.aboutZH
-		out.Description = &description
-		custom["pluginVersion"] = pluginVersion
+	description := p.about + "\n\n" + p.aboutZH
+	out.Description, out.Datasource = &description, source()
+	custom := object{
+		"targets": p.targets(), "fieldConfig": object{"defaults": p.defaults(), "overrides": p.overrides()},
+		"options": p.options(), "pluginVersion": pluginVersion,
 	}
 	if t := p.transformations(); len(t) > 0 {
 		custom["transformations"] = t
@@ -132,7 +125,7 @@ func (p *panel) lineStyle(shown object) object {
 		stack, fill = "normal", 30
 	}
 	if len(p.steps) > 0 {
-		line = "dashed"
+		line = "line"
 	}
 	return object{
 		"axisCenteredZero": false, "axisColorMode": "text", "axisLabel": "", "axisPlacement": "auto", "barAlignment": 0,

@@ -5,15 +5,15 @@ func stages() Dashboard {
 	return Dashboard{
 		UID: "fanfare-stages", Title: "Fanfare delivery detail / 投递明细", Grafana: Follower, Source: follower1Source, node: true,
 		description: about{
-			"Where messages spend their time, stage by stage, and how they end, node by node.",
-			"消息在各阶段的耗时，以及各节点的投递结果。",
+			"Where messages spend their time, stage by stage, and how they end. Times are those of the process where a message came in: the chosen nodes, and the allocators always.",
+			"消息在各阶段的耗时与结果。耗时由接收消息的进程测量：所选节点，以及始终包含的分配器。",
 		},
 		panels: append(append(stageTimes(), stageHeatmaps()...), stageOutcomes()...),
 	}
 }
 
 func stageTimes() []panel {
-	buckets := func(metric string) string { return rate(metric, ofNode) }
+	buckets := func(metric string) string { return rate(metric, ofEntry) }
 	return []panel{
 		row("Where the time goes", "时间花在哪里"),
 		lines("Stages, 50 %", "各阶段中位数", about{
@@ -27,9 +27,10 @@ func stageTimes() []panel {
 			"From accepting until sent (ack none) or acknowledged: by the SDK (auto) or by the application (biz).",
 			"从接收到发送（none）或确认的耗时：SDK 自动确认（auto）或业务确认（biz）。",
 		}, unitSeconds, q(quantile("0.99", "ack", buckets("fanfare_delivery_duration_seconds_bucket")), "{{ack}}")).rising(step{0.99, red}),
-		lines("Delivery by node, 99 %", "各节点投递耗时 99 分位", about{
-			"From accepting until sent or acknowledged, for each node that delivered.", "各投递节点从接收到发送或确认的耗时。",
-		}, unitSeconds, q(quantile("0.99", "node", buckets("fanfare_delivery_duration_seconds_bucket")), "{{node}}")).rising(step{0.99, red}),
+		lines("Delivery by entry point, 99 %", "各入口投递耗时 99 分位", about{
+			"From accepting until sent or acknowledged, for each process that accepted: allocators for the HTTP API, nodes for the gateway.",
+			"各入口进程从接收到发送或确认的耗时：HTTP 接口为分配器，网关为节点。",
+		}, unitSeconds, q(quantile("0.99", "job, instance", buckets("fanfare_delivery_duration_seconds_bucket")), "{{job}} {{instance}}")).rising(step{0.99, red}),
 		lines("Stages per second", "每秒到达各阶段", about{
 			"Messages that reached each stage, per second. A stage that falls behind the one before it is where they wait.",
 			"每秒到达各阶段的消息数，落后的阶段即堆积处。",
@@ -42,7 +43,7 @@ func stageTimes() []panel {
 
 func stageHeatmaps() []panel {
 	of := func(metric, matchers string) query {
-		return q(`sum by (le) (`+rate(metric, ofNode+matchers)+`)`, "{{le}}")
+		return q(`sum by (le) (`+rate(metric, ofEntry+matchers)+`)`, "{{le}}")
 	}
 	return []panel{
 		row("How it is spread", "耗时分布"),

@@ -130,7 +130,7 @@ func (c *Client) Folder(ctx context.Context, name string) (uid string, created b
 		f, err := c.sdk.CreateFolder(ctx, sdk.Folder{Title: name})
 		uid = f.UID
 		if err == nil && uid == "" {
-			return errors.New("Grafana did not say its uid")
+			return errors.New("the answer does not say its uid")
 		}
 		return err
 	})
@@ -226,7 +226,7 @@ func (c *Client) verify(ctx context.Context, uid string, sent []byte) error {
 			return err
 		}
 		if len(got.Panels) != len(want.Panels) {
-			return fmt.Errorf("Grafana keeps %d of its %d panels", len(got.Panels), len(want.Panels))
+			return fmt.Errorf("only %d of its %d panels were kept", len(got.Panels), len(want.Panels))
 		}
 		return nil
 	})

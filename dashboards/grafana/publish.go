@@ -124,7 +124,7 @@ func match(there []Source, own dashboards.DataSource, wanted string) (dashboards
 		names = append(names, fmt.Sprintf("%s (%s)", s.Name, s.UID))
 	}
 	if len(names) == 0 {
-		return dashboards.DataSource{}, errors.New("Grafana has no data source of the type prometheus; add one first")
+		return dashboards.DataSource{}, errors.New("the Grafana has no data source of the type prometheus; add one first")
 	}
-	return dashboards.DataSource{}, fmt.Errorf("Grafana has no Prometheus data source %q for what asks %s; it has %s", look, own.Name, strings.Join(names, ", "))
+	return dashboards.DataSource{}, fmt.Errorf("the Grafana has no Prometheus data source %q for what asks %s; it has %s", look, own.Name, strings.Join(names, ", "))
 }
