@@ -194,7 +194,10 @@ func (b *Bridge) Start() {
 // start makes the lanes of a configuration and of what waits, and wakes all.
 func (b *Bridge) start(s *setup) {
 	for _, name := range b.queues(s) {
-		b.wake(name)
+		if l := b.lane(name); l != nil {
+			l.anew.Store(true)
+			l.wake()
+		}
 	}
 }
 
@@ -205,12 +208,19 @@ func (b *Bridge) queues(s *setup) []string {
 	return slices.Compact(names)
 }
 
-// wake makes the lane of a target look for work, and makes the lane if there is none.
+// wake makes the lane of a target look for work.
 func (b *Bridge) wake(name string) {
+	if l := b.lane(name); l != nil {
+		l.wake()
+	}
+}
+
+// lane finds the lane of a target, or makes it; nil once the bridge ends.
+func (b *Bridge) lane(name string) *lane {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.ended {
-		return
+		return nil
 	}
 	l := b.lanes[name]
 	if l == nil {
@@ -218,7 +228,7 @@ func (b *Bridge) wake(name string) {
 		b.lanes[name] = l
 		b.running.Go(func() { l.run(b.laneCtx) })
 	}
-	l.wake()
+	return l
 }
 
 // Reload reads the configuration again and takes it into use if it has no mistake;

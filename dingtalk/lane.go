@@ -2,6 +2,7 @@ package dingtalk
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/fanfare-push/fanfare/dingtalk/robot"
@@ -36,6 +37,8 @@ type lane struct {
 	*Bridge
 	name      string
 	kick      chan struct{}
+	anew      atomic.Bool         // the configuration is another one
+	urgent    uint8               // rank of the most urgent entry at the last look
 	announced map[string]struct{} // alerts that people were told of as firing, for drop_resolved
 	forgot    time.Time           // what it was told before this is not in announced
 }
@@ -59,12 +62,24 @@ func (l *lane) run(ctx context.Context) {
 		if pause > 0 {
 			timer.Reset(pause)
 		}
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		case <-l.kick:
+		for again := false; !again; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-timer.C:
+				again = true
+			case <-l.kick:
+				again = pause == forever || l.changed()
+			}
 		}
 	}
+}
+
+// changed reports whether there is a reason to look before the time has come: a new
+// configuration, or something more urgent than what waits. Looking at a long queue for
+// each notification that joins it would cost more than the notification.
+func (l *lane) changed() bool {
+	return l.anew.Swap(false) || int(l.spool.Urgent(l.name)) < int(l.urgent)
 }
 
 // step sends one message if one may be sent, and returns when to look again.
@@ -77,6 +92,7 @@ func (l *lane) step() time.Duration {
 	if old := expired(waiting, now.Add(-s.config.Limits.MaxAge)); len(old) > 0 {
 		return l.expire(s, old)
 	}
+	l.urgent = waiting[0].Rank
 	expiry := oldest(waiting).Add(s.config.Limits.MaxAge + 1).Sub(now)
 	t := s.targets[l.name]
 	if t == nil { // it left the configuration; it may come back

@@ -22,7 +22,7 @@ func (b *Bridge) watch(ctx context.Context) {
 	}
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	var settled <-chan time.Time
+	settled := time.After(settleTime) // for what changed before anybody watched
 	last, failed := b.setup.Load().fingerprint, false
 	for {
 		select {

@@ -63,13 +63,14 @@ type Spool struct {
 
 	mu      sync.Mutex
 	limits  Limits
-	queues  map[string][]Entry // by target, in the order of arrival
-	bytes   int64              // of the bodies in queues
-	booked  map[string]int     // accepted, not yet committed
-	seen    map[Key]int64      // unix nanoseconds when it is forgotten
-	order   []seenAt           // of seen, oldest first
-	next    uint64             // sequence
-	failure error              // of the last write, nil if it went well
+	queues  map[string][]Entry           // by target, in the order of arrival
+	ranks   map[string]*[maxRank + 1]int // how many of each rank wait, by target
+	bytes   int64                        // of the bodies in queues
+	booked  map[string]int               // accepted, not yet committed
+	seen    map[Key]int64                // unix nanoseconds when it is forgotten
+	order   []seenAt                     // of seen, oldest first
+	next    uint64                       // sequence
+	failure error                        // of the last write, nil if it went well
 	gone    map[uint64]struct{}
 }
 
@@ -101,7 +102,7 @@ func Open(o Options) (*Spool, error) {
 		return nil, fmt.Errorf("%s cannot be opened: %w; move it away to start with an empty queue", file, cause(err))
 	}
 	s := &Spool{options: o, db: db, ops: make(chan *op, 256), quit: make(chan struct{}), done: make(chan struct{}),
-		limits: o.Limits, queues: map[string][]Entry{}, booked: map[string]int{}, seen: map[Key]int64{}, gone: map[uint64]struct{}{}}
+		limits: o.Limits, queues: map[string][]Entry{}, ranks: map[string]*[maxRank + 1]int{}, booked: map[string]int{}, seen: map[Key]int64{}, gone: map[uint64]struct{}{}}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s cannot be read: %w", file, err), db.Close())
 	}
@@ -177,6 +178,10 @@ func (s *Spool) insert(e Entry) {
 	at, _ := slices.BinarySearchFunc(q, e.Seq, bySeq)
 	s.queues[e.Target] = slices.Insert(q, at, e)
 	s.bytes += int64(e.Size)
+	if s.ranks[e.Target] == nil {
+		s.ranks[e.Target] = new([maxRank + 1]int)
+	}
+	s.ranks[e.Target][min(e.Rank, maxRank)]++
 }
 
 // remove takes entries out.
@@ -191,6 +196,7 @@ func (s *Spool) remove(entries []Entry) {
 			_, leaves := out[e.Seq]
 			if leaves {
 				s.bytes -= int64(e.Size)
+				s.ranks[target][min(e.Rank, maxRank)]--
 			}
 			return leaves
 		})
@@ -250,6 +256,23 @@ func (s *Spool) Depth(target string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.queues[target])
+}
+
+// maxRank is the least urgent rank that is told from others by [Spool.Urgent].
+const maxRank = 7
+
+// Urgent is the rank of the most urgent entry that waits for a target, 255 if none waits.
+func (s *Spool) Urgent(target string) uint8 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if counts := s.ranks[target]; counts != nil {
+		for rank, n := range counts {
+			if n > 0 {
+				return uint8(rank)
+			}
+		}
+	}
+	return 255
 }
 
 // Oldest is when the oldest notification that waits for a target was accepted, zero if
