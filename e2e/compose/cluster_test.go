@@ -39,7 +39,8 @@ func TestCluster(t *testing.T) {
 		t.Run("a node is killed", func(t *testing.T) { killed = kill(t, s, phone, two, group) }) &&
 		t.Run("the load is seen", func(t *testing.T) { loadIsSeen(t, s) }) &&
 		t.Run("a node is stopped", func(t *testing.T) { stop(t, s, phone, two) }) &&
-		t.Run("the alert is resolved", func(t *testing.T) { resolved(t, group, killed) })
+		t.Run("the alert is resolved", func(t *testing.T) { resolved(t, group, killed) }) &&
+		t.Run("without a robot", func(t *testing.T) { preview(t, s, group) })
 	if !ok {
 		t.Fatal("the rest was left out")
 	}

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"os/exec"
@@ -90,5 +91,38 @@ func resolved(t *testing.T, g *group, node string) {
 	}
 	if down != 1 {
 		t.Errorf("the node that died is in %d messages; two Alertmanagers and two replicas are to send one", down)
+	}
+}
+
+// preview takes the robot away: what would be sent is shown, and nothing leaves.
+func preview(t *testing.T, s *stack, g *group) {
+	const bridge = "http://127.0.0.1:8060"
+	if _, page := get(t, bridge+"/ui"); strings.Contains(page, robotToken) || strings.Contains(page, robotSecret) {
+		t.Errorf("the bridge shows the secrets of its robot")
+	}
+	s.environ = append(s.environ, "FANFARE_DINGTALK_TOKEN=", "FANFARE_DINGTALK_SECRET=")
+	s.compose(t, "up", "--detach", "--no-deps", "dingtalk")
+	s.waitHealthy(t)
+	before := len(g.Received())
+	const alert = `{"version":"4","groupKey":"rehearsal","status":"firing","receiver":"ding-critical","externalURL":"http://127.0.0.1:9093",
+		"groupLabels":{"alertname":"Rehearsal"},"commonLabels":{"alertname":"Rehearsal"},"commonAnnotations":{},"alerts":[{"status":"firing",
+		"labels":{"alertname":"Rehearsal","severity":"critical"},"annotations":{"summary":"only a rehearsal"},"startsAt":"2026-01-02T03:04:05Z",
+		"endsAt":"0001-01-01T00:00:00Z","generatorURL":"","fingerprint":"00000000000000aa"}]}`
+	answer, err := http.Post(bridge+"/dingtalk/critical/send", "application/json", strings.NewReader(alert))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Fatalf("the bridge answers %s", answer.Status)
+	}
+	eventually(t, time.Minute, "the message is shown", func() error {
+		if status, page := get(t, bridge+"/ui"); status != http.StatusOK || !strings.Contains(page, "only a rehearsal") {
+			return fmt.Errorf("/ui answers %d, %d bytes", status, len(page))
+		}
+		return nil
+	})
+	if after := len(g.Received()); after != before {
+		t.Errorf("%d messages left without a token", after-before)
 	}
 }
