@@ -145,18 +145,12 @@ func found(role, node, state string) labels.Labels {
 // TestDiscovery: which of the targets that the allocators tell of are whose.
 func TestDiscovery(t *testing.T) {
 	c := load(t, read(t, "../prometheus-follower-1/prometheus.yml"))
-	nodes, allocators := job(t, c, "fanfare-node"), job(t, c, "fanfare-alloc")
+	nodes := job(t, c, "fanfare-node")
 	for _, state := range []string{"serving", "draining", "lost"} {
 		l, kept := relabelled(found("node", "n1", state), nodes.RelabelConfigs...)
 		if !kept || l.Get("cluster") != "fanfare" || l.Get("node") != "n1" || l.Get("state") != "" {
 			t.Errorf("a node that is %s: %t %s", state, kept, l)
 		}
-		if _, kept := relabelled(found("node", "n1", state), allocators.RelabelConfigs...); kept {
-			t.Error("a node is taken for an allocator")
-		}
-	}
-	if l, kept := relabelled(found("allocator", "alloc-1", ""), allocators.RelabelConfigs...); !kept || l.Get("cluster") != "fanfare" || l.Has("node") {
-		t.Errorf("an allocator: %t %s", kept, l)
 	}
 	if _, kept := relabelled(found("allocator", "alloc-1", ""), nodes.RelabelConfigs...); kept {
 		t.Error("an allocator is taken for a node")
@@ -201,8 +195,9 @@ func TestShards(t *testing.T) {
 	}
 	for i, c := range shards {
 		j := job(t, c, "fanfare-alloc")
-		if _, kept := relabelled(found("allocator", "alloc-1", ""), j.RelabelConfigs...); !kept {
-			t.Errorf("shard %d does not scrape the allocators", i)
+		l, kept := relabelled(labels.FromStrings("__address__", "alloc-1:9999"), j.RelabelConfigs...)
+		if !kept || l.Get("cluster") != "fanfare" {
+			t.Errorf("shard %d scrapes allocators as %s: %t", i, l, kept)
 		}
 		for name, want := range map[string]bool{"fanfare_cluster_node_serving": true, "fanfare_messages_total": i == 0} {
 			if _, kept := relabelled(labels.FromStrings("__name__", name), j.MetricRelabelConfigs...); kept != want {
