@@ -108,7 +108,11 @@ func preview(t *testing.T, s *stack, g *group) {
 		"groupLabels":{"alertname":"Rehearsal"},"commonLabels":{"alertname":"Rehearsal"},"commonAnnotations":{},"alerts":[{"status":"firing",
 		"labels":{"alertname":"Rehearsal","severity":"critical"},"annotations":{"summary":"only a rehearsal"},"startsAt":"2026-01-02T03:04:05Z",
 		"endsAt":"0001-01-01T00:00:00Z","generatorURL":"","fingerprint":"00000000000000aa"}]}`
-	answer, err := http.Post(bridge+"/dingtalk/critical/send", "application/json", strings.NewReader(alert))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, bridge+"/dingtalk/critical/send", strings.NewReader(alert))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
 	if err != nil {
 		t.Fatal(err)
 	}
