@@ -21,9 +21,16 @@ type data struct {
 	AtMobiles []string
 	Target    string
 
-	words words
-	all   views // every alert, in the order of importance
-	count count
+	words   words
+	all     views // every alert, in the order of importance
+	count   count
+	cluster string // that all alerts have in common, "" if there is none
+}
+
+// data makes what templates are run on, with no alert shown yet.
+func (t *Templates) data(in Input) data {
+	all := t.views(in.Payload.Alerts, in.Actions)
+	return data{Payload: in.Payload, Target: in.Target, words: t.words, all: all, count: all.count(), cluster: oneLine(common(all)["cluster"], 60)}
 }
 
 // views is a list of alerts as templates see it.
@@ -106,9 +113,6 @@ func (d *data) FiringCount() int { return d.count.fires }
 // icon is the colour of the worst alert.
 func (d *data) icon() string { return d.all[0].Icon() }
 
-// cluster is the cluster that all alerts have in common, "" if there is none.
-func (d *data) cluster() string { return oneLine(common(d.all)["cluster"], 60) }
-
 // counts says how many alerts there are, if there are several.
 func (d *data) counts() string {
 	w, c := d.words, d.count
@@ -125,7 +129,7 @@ func (d *data) counts() string {
 func (d *data) Headline() string {
 	first := d.all[0]
 	text := first.plain()
-	if c := d.cluster(); c != "" && !strings.Contains(text, c) {
+	if c := d.cluster; c != "" && !strings.Contains(text, c) {
 		text = brief(text, mostTitle-20) + " · " + brief(c, 20)
 	}
 	what := first.words.severity(first.class())
@@ -147,7 +151,7 @@ func (d *data) Heading() string {
 		return d.icon() + " " + first.How() + d.words.pick("：", ": ") + first.Summary()
 	}
 	text := d.icon() + " " + d.counts()
-	if c := d.cluster(); c != "" {
+	if c := d.cluster; c != "" {
 		text += " · " + d.words.label("cluster") + " " + escape(c)
 	}
 	return text
@@ -164,7 +168,7 @@ type section struct {
 // for each kind of alert, and one for all that are over.
 func (d *data) Sections() []section {
 	shown := slices.Clone(d.Alerts)
-	if len(d.all) > 1 && d.cluster() != "" {
+	if len(d.all) > 1 && d.cluster != "" {
 		for i := range shown {
 			shown[i].placed = true
 		}

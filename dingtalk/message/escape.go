@@ -40,7 +40,18 @@ func turns(c rune) bool {
 
 // markdown puts a backslash before what markdown would take for a mark.
 func markdown(text string) string {
-	return strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "~", `\~`).Replace(text)
+	const marks = "\\`*_[]~"
+	if !strings.ContainsAny(text, marks) {
+		return text
+	}
+	var out strings.Builder
+	for i := range len(text) {
+		if strings.IndexByte(marks, text[i]) >= 0 {
+			out.WriteByte('\\')
+		}
+		out.WriteByte(text[i])
+	}
+	return out.String()
 }
 
 // escape makes a text stand in a line of markdown as it is: no marks, no tags, no lists.
@@ -102,10 +113,10 @@ func escapeLines(text string, most int) string {
 // safeURL returns an address fit for the parentheses of a link, "" if it is none that a
 // message should lead to.
 func safeURL(address string) string {
-	if len(address) > 2048 || strings.ContainsFunc(address, unicode.IsControl) {
+	if address = strings.TrimSpace(address); len(address) > 2048 || strings.ContainsFunc(address, unicode.IsControl) {
 		return ""
 	}
-	u, err := url.Parse(strings.TrimSpace(address))
+	u, err := url.Parse(address)
 	if err != nil {
 		return ""
 	}
@@ -119,7 +130,7 @@ func safeURL(address string) string {
 		return ""
 	}
 	var out strings.Builder
-	for _, c := range []byte(strings.TrimSpace(address)) {
+	for _, c := range []byte(address) {
 		if c <= ' ' || c >= 0x7f || strings.IndexByte("()<>[]\"'`\\^{}|*", c) >= 0 {
 			const hex = "0123456789ABCDEF"
 			out.Write([]byte{'%', hex[c>>4], hex[c&15]})

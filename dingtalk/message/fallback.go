@@ -52,9 +52,9 @@ func (t *Templates) plainly(in Input, line func(view) string) Message {
 		nothing := t.words.pick("一条没有内容的告警", "An alert without content")
 		return Message{Title: nothing, Text: nothing}
 	}
-	all := t.views(in.Payload.Alerts, nil)
-	d := data{Payload: in.Payload, words: t.words, all: all, count: all.count()}
-	m := Message{Title: d.Headline(), At: in.Mention.at(all)}
+	in.Actions = nil
+	d := t.data(in)
+	m := Message{Title: d.Headline(), At: in.Mention.at(d.all)}
 	// An alert that is cut has at least its name in front.
 	room := newRoom(m, 200)
 	text := strings.Builder{}
@@ -62,7 +62,7 @@ func (t *Templates) plainly(in Input, line func(view) string) Message {
 	room.take(head)
 	text.WriteString(head)
 	shown := 0
-	for _, v := range all {
+	for _, v := range d.all {
 		paragraph := "\n\n" + tidy(line(v))
 		if !room.take(paragraph) {
 			break
@@ -70,7 +70,7 @@ func (t *Templates) plainly(in Input, line func(view) string) Message {
 		text.WriteString(paragraph)
 		shown++
 	}
-	m.Truncated = len(all) - shown
+	m.Truncated = len(d.all) - shown
 	if left := m.Truncated + in.Payload.TruncatedAlerts; left > 0 {
 		fmt.Fprintf(&text, "\n\n%s", t.words.more(left))
 	}

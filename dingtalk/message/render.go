@@ -31,9 +31,8 @@ func (t *Templates) Render(in Input) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	all := t.views(in.Payload.Alerts, in.Actions)
-	r := rendering{Templates: t, pair: p, at: in.Mention.at(all), omitted: in.Payload.TruncatedAlerts,
-		data: data{Payload: in.Payload, Target: in.Target, words: t.words, all: all, count: all.count()}}
+	d := t.data(in)
+	r := rendering{Templates: t, pair: p, data: d, at: in.Mention.at(d.all), omitted: in.Payload.TruncatedAlerts}
 	r.data.AtMobiles = r.at.Mobiles
 	if r.title, err = r.makeTitle(); err != nil {
 		return Message{}, err
