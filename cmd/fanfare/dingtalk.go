@@ -59,6 +59,9 @@ func (cmd *dingtalkCmd) Run(p *process) error {
 		fmt.Fprintf(p.stdout, "%s: no mistake found\n", cmd.Config)
 		return nil
 	}
+	hangups := make(chan os.Signal, 1) // before anything that takes time: a hangup ends a process that does not expect it
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	if o.Listener, err = net.Listen("tcp", cmd.Listen); err != nil {
 		return fmt.Errorf("%w (--web.listen-address)", err)
 	}
@@ -69,21 +72,20 @@ func (cmd *dingtalkCmd) Run(p *process) error {
 	}
 	parts := parts{log: log}
 	parts.add(part{name: "DingTalk bridge", start: func() error { bridge.Start(); return nil }, stop: bridge.Stop})
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
-	return parts.run(p.ctx, func() {
-		go func() {
-			for {
-				select {
-				case <-p.ctx.Done():
-					return
-				case <-hangups:
-					_ = bridge.Reload() // it logs
-				}
-			}
-		}()
-	})
+	return parts.run(p.ctx, func() { go reloadOn(hangups, p.ctx.Done(), bridge.Reload) })
+}
+
+// reloadOn reads the configuration again at each signal. What is wrong with it is logged
+// by the bridge.
+func reloadOn(hangups <-chan os.Signal, done <-chan struct{}, reload func() error) {
+	for {
+		select {
+		case <-done:
+			return
+		case <-hangups:
+			_ = reload()
+		}
+	}
 }
 
 // logger makes the log; logfmt is what prometheus-webhook-dingtalk called text.
