@@ -32,7 +32,7 @@ const (
 // kind that come and go, pushes to them, to many and to nobody. It measures nothing;
 // the dashboards do.
 type Demo struct {
-	Allocators    []string          `name:"allocator" placeholder:"URL" default:"http://127.0.0.1:9999" help:"Allocator that devices and pushes go through; may be repeated."`
+	Allocators    []string          `name:"allocator" placeholder:"URL" default:"http://127.0.0.1:9999" help:"Allocator that devices and pushes go through; may be repeated. Default: http://127.0.0.1:9999."`
 	TokenFile     string            `placeholder:"FILE" help:"File with the token of the API."`
 	PublicKeyFile string            `placeholder:"FILE" help:"Public key of the cluster. Default: MPush's published demo key."`
 	Devices       int               `default:"200" help:"Devices, at most 1000."`
