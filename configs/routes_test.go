@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 )
@@ -51,6 +52,28 @@ func TestReceivers(t *testing.T) {
 	for labels, want := range tests {
 		args := append([]string{"config", "routes", "test", "--config.file=" + alertmanagerFile, "--verify.receivers=" + want}, strings.Fields(labels)...)
 		run(t, "amtool", args...)
+	}
+}
+
+// TestBeatsAreNotSkipped: an alert is repeated when its group is due and repeat_interval
+// has passed since the last message was out, which is a moment after it was due.
+func TestBeatsAreNotSkipped(t *testing.T) {
+	t.Parallel()
+	var file struct {
+		Route struct {
+			Routes []struct {
+				Receiver string
+				Group    time.Duration `yaml:"group_interval"`
+				Repeat   time.Duration `yaml:"repeat_interval"`
+			}
+		}
+	}
+	if err := yaml.Unmarshal([]byte(read(t, alertmanagerFile)), &file); err != nil {
+		t.Fatal(err)
+	}
+	first := file.Route.Routes[0]
+	if first.Receiver != "deadman" || first.Group <= 0 || first.Repeat <= 0 || first.Repeat >= first.Group {
+		t.Errorf("the first route is %+v: its alert is not repeated every time", first)
 	}
 }
 
