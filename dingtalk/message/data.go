@@ -118,7 +118,7 @@ func (d *data) counts() string {
 	w, c := d.words, d.count
 	switch {
 	case c.fires == 0:
-		return fmt.Sprintf(w.pick("%d 条告警已恢复", "%d alerts resolved"), c.recovered)
+		return w.resolved(c.recovered)
 	case c.recovered == 0:
 		return w.alerts(c.fires)
 	}

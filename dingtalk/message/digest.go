@@ -86,7 +86,7 @@ func (d *digest) headline() string {
 	w, c := d.words, d.count
 	first := d.all[0]
 	if c.fires == 0 {
-		return brief(fmt.Sprintf(w.pick("%s 汇总：%d 条告警已恢复", "%s Digest: %d alerts resolved"), resolvedIcon, c.recovered), mostTitle)
+		return brief(resolvedIcon+w.pick(" 汇总：", " Digest: ")+w.resolved(c.recovered), mostTitle)
 	}
 	text := fmt.Sprintf(w.pick("%s 汇总：%s", "%s Digest: %s"), first.Icon(), strings.ReplaceAll(c.severities(w), " · ", w.pick("、", ", ")))
 	if c.recovered > 0 {
@@ -99,12 +99,14 @@ func (d *digest) headline() string {
 func (d *digest) opening() string {
 	w, c := d.words, d.count
 	icon := d.all[0].Icon()
-	heading := fmt.Sprintf(w.pick("### %s 汇总：%d 条告警", "### %s Digest: %d firing"), icon, c.fires)
+	heading := "### " + icon + w.pick(" 汇总：", " Digest: ")
 	switch {
 	case c.fires == 0:
-		heading = fmt.Sprintf(w.pick("### %s 汇总：%d 条告警已恢复", "### %s Digest: %d resolved"), icon, c.recovered)
-	case c.recovered > 0:
-		heading += fmt.Sprintf(w.pick("，%d 条已恢复", ", %d resolved"), c.recovered)
+		heading += w.resolved(c.recovered)
+	case c.recovered == 0:
+		heading += w.alerts(c.fires)
+	default:
+		heading += w.alerts(c.fires) + fmt.Sprintf(w.pick("，%d 条已恢复", ", %d resolved"), c.recovered)
 	}
 	why := fmt.Sprintf(w.pick("告警太多，%d 组通知合并成这一条", "%d notifications at once, merged into this message"), d.payloads)
 	parts := []string{c.severities(w), d.span(), why}

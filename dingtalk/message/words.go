@@ -135,6 +135,14 @@ func (w words) alerts(n int) string {
 	return fmt.Sprintf(w.pick("%d 条告警", "%d alerts"), n)
 }
 
+// resolved counts alerts that are over.
+func (w words) resolved(n int) string {
+	if w.chinese {
+		return w.alerts(n) + "已恢复"
+	}
+	return w.alerts(n) + " resolved"
+}
+
 // more says how many alerts are not shown.
 func (w words) more(n int) string {
 	return fmt.Sprintf(w.pick("… 还有 %d 条", "… and %d more"), n)
