@@ -149,6 +149,34 @@ func TestNeverTooFast(t *testing.T) {
 	})
 }
 
+// TestLimitOutlivesARestart: a bridge that is started again and again does not forget
+// what its robot has sent.
+func TestLimitOutlivesARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, oneRobot+"digest: {after: 1000}\n", "a")
+		w.begin()
+		defer func() { w.end() }()
+		for i := range 60 {
+			w.post("ops", payload(fmt.Sprint("g", i), alert(fmt.Sprint("Alert", i), "critical")))
+			time.Sleep(time.Second)
+			if i%7 == 6 {
+				w.end()
+				w.begin()
+			}
+		}
+		w.waitFor("the empty queue", 5*time.Minute, func() bool { return w.spool.Depth("ops") == 0 })
+		all := w.robots.Received()
+		for i := 18; i < len(all); i++ {
+			if all[i].At.Sub(all[i-18].At) < time.Minute {
+				t.Fatalf("19 messages within %v", all[i].At.Sub(all[i-18].At))
+			}
+		}
+		if len(all) < 18 || w.robots.Answers("a")["130101"] > 0 {
+			t.Errorf("%d messages, answers %v", len(all), w.robots.Answers("a"))
+		}
+	})
+}
+
 func TestCriticalFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, oneRobot+"digest: {after: 1000}\n", "a")
