@@ -114,7 +114,7 @@ func (p *panel) custom() object {
 	case kindHeatmap:
 		return object{"hideFrom": shown, "scaleDistribution": object{"type": "linear"}}
 	case kindStateTimeline:
-		return object{"fillOpacity": 70, "hideFrom": shown, "lineWidth": 0, "spanNulls": false}
+		return object{"fillOpacity": 70, "hideFrom": shown, "lineWidth": 0}
 	}
 	return nil
 }
@@ -189,9 +189,7 @@ func (p *panel) tableOptions() object {
 	if p.sortBy != "" {
 		sort = append(sort, object{"desc": true, "displayName": p.sortBy})
 	}
-	return object{
-		"footer": object{"countRows": false, "fields": "", "reducer": []string{"sum"}, "show": false}, "showHeader": true, "sortBy": sort,
-	}
+	return object{"showHeader": true, "sortBy": sort}
 }
 
 func (p *panel) heatmapOptions() object {

@@ -9,10 +9,15 @@ func (d *Dashboard) tidy(board object) {
 	drop(inside(board, "timepicker"), "time_options")
 	for _, p := range list(board, "panels") {
 		drop(p, "span", "isNew", "error", "editable")
+		if p["type"] == string(kindRow) {
+			drop(p, "transparent")
+		}
 	}
 	for _, a := range list(inside(board, "annotations"), "list") {
 		drop(a, "showLine", "lineColor", "iconSize", "query", "tagsField", "textField", "tags", "type")
 		a["useValueForTime"], a["hide"] = false, false
+		// Newer releases look here, older ones at the fields beside it.
+		a["target"] = object{"expr": a["expr"], "interval": a["step"], "refId": "Anno"}
 	}
 	for _, v := range list(inside(board, "templating"), "list") {
 		tidyVariable(v)
@@ -39,13 +44,13 @@ func tidyVariable(v object) {
 	case "query":
 		v["definition"] = inside(v, "query")["query"]
 		if current["value"] == nil { // Grafana takes the first one
-			v["current"] = object{}
+			drop(v, "current")
 		}
 	default:
 		drop(v, "datasource")
 	}
 	if v["allValue"] == "" {
-		v["allValue"] = nil
+		drop(v, "allValue")
 	}
 }
 
