@@ -93,10 +93,11 @@ func (n *Node) canaryOptions(address net.Addr) client.DeviceOptions {
 	return o
 }
 
-// dismissCanary lets the device go after all others.
+// dismissCanary lets the device go after all others. The node ends the connection, so
+// that its reason is the drain; the port is closed already.
 func (n *Node) dismissCanary() {
-	close(n.canary.leave)
 	if c := n.hub.canary.Load(); c != nil {
 		c.close(protocol.CloseDrain, false)
 	}
+	close(n.canary.leave)
 }

@@ -31,6 +31,10 @@ const (
 	// the rounds of many entry points do not meet.
 	jitter = 0.2
 
+	// doubt is how long after a push that did not come through its node may say that it
+	// drains: a link tells within a second.
+	doubt = 2 * time.Second
+
 	defaultEvery   = 10 * time.Second
 	defaultTimeout = 5 * time.Second
 )
@@ -49,8 +53,8 @@ type Options struct {
 
 // Prober pushes to the canaries of all serving nodes that have one, this process's node
 // too. A node that drains, is lost or leaves has no series from the next round on, and a
-// push that did not come through is counted as lost only then: so that a node which goes
-// is not taken for a way that is broken.
+// push that did not come through is counted as lost in the first round that begins two
+// seconds later or more: so that a node which goes is not taken for a way that is broken.
 type Prober struct {
 	o    Options
 	quit chan struct{}
@@ -67,8 +71,9 @@ type Prober struct {
 type pair struct {
 	exporter.CanaryPair
 	flying  *flight
-	doubted int  // pushes that did not come through and are not counted yet
-	broken  bool // the last one that was counted was lost
+	doubted int       // pushes that did not come through and are not counted yet
+	since   time.Time // of the first of them
+	broken  bool      // the last one that was counted was lost
 }
 
 // New makes a prober that does nothing before [Prober.Start].
@@ -163,7 +168,7 @@ func (p *Prober) follow(nodes []string) {
 			p.o.Metrics.Forget(id)
 			continue
 		}
-		if w.doubted > 0 {
+		if w.doubted > 0 && time.Since(w.since) >= doubt {
 			w.Pushes.Add(float64(w.doubted))
 			w.Lost.Add(float64(w.doubted))
 			w.doubted = 0
@@ -266,7 +271,9 @@ func (f *flight) end(acked bool) {
 	}
 	w.land()
 	if !acked {
-		w.doubted++
+		if w.doubted++; w.doubted == 1 {
+			w.since = time.Now()
+		}
 		return
 	}
 	w.Pushes.Inc()
