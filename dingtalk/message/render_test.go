@@ -39,11 +39,14 @@ func nodes(n int) *Payload {
 
 // TestCutByWholeAlerts: of ten thousand alerts as many are shown as there is room for.
 func TestCutByWholeAlerts(t *testing.T) {
+	p := nodes(10000)
+	p.TruncatedAlerts = 7
 	for _, template := range []string{"", `{{ template "legacy.content" . }}`, `{{ template "default.__text_alert_list" .Alerts.Firing }}`} {
 		for _, language := range []string{Chinese, English} {
+			if template != "" && language == English {
+				continue // they differ in words only
+			}
 			templates := loaded(t, Options{Language: language})
-			p := nodes(10000)
-			p.TruncatedAlerts = 7
 			m, err := templates.Render(Input{Payload: p, Text: template, Mention: Mention{Mobiles: []string{"138"}}, Actions: silence})
 			if err != nil {
 				t.Fatal(err)
