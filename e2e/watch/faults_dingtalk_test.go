@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"net/http"
 	"os"
@@ -70,10 +71,17 @@ func webhook(alert, key string) []byte {
 		"groupLabels": labels, "commonLabels": labels, "commonAnnotations": map[string]string{}, "externalURL": "http://127.0.0.1:9093",
 		"alerts": []any{map[string]any{
 			"status": "firing", "labels": labels, "annotations": map[string]string{"summary": alert + " is a drill", "summary_zh": alert + " 演习"},
-			"startsAt": time.Now().UTC().Format(time.RFC3339Nano), "endsAt": "0001-01-01T00:00:00Z", "fingerprint": fmt.Sprintf("%016x", len(key)),
+			"startsAt": time.Now().UTC().Format(time.RFC3339Nano), "endsAt": "0001-01-01T00:00:00Z", "fingerprint": fingerprint(alert + key),
 		}},
 	})
 	return body
+}
+
+// fingerprint is sixteen hexadecimal digits that another text does not have.
+func fingerprint(text string) string {
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, text)
+	return fmt.Sprintf("%016x", h.Sum64())
 }
 
 func post(t testing.TB, url string, body []byte) (code int, text string) {

@@ -14,9 +14,9 @@ import (
 )
 
 // follows is what is said too much when Redis or ZooKeeper is gone, until the inhibition
-// knows of it: allocators are not ready, which is what their probe asks; and that calls to
-// Redis failed is kept for longer than that Redis is down.
-var follows = []string{"ProbeFailed", "FanfareStoreFailing"}
+// knows of it: allocators are not ready, which is what their probe asks; and what others
+// say of it outlasts RedisDown and ZooKeeperDown, which end with the first good probe.
+var follows = []string{"ProbeFailed", "FanfareStoreFailing", "FanfareRegistryDisconnected"}
 
 // storeFaults are about Redis and ZooKeeper.
 func storeFaults() []scenario {
@@ -26,14 +26,18 @@ func storeFaults() []scenario {
 			also:   follows,
 			inject: func(_ *testing.T, s *stack) { s.redis.Kill() },
 			repair: func(_ *testing.T, s *stack) { s.redis.Restart() },
-			during: func(t *testing.T, s *stack, began time.Time) { s.only(t, began, append(follows, "RedisDown")...) },
+			during: func(t *testing.T, s *stack, began time.Time) {
+				s.only(t, began, slices.Concat(follows, []string{"RedisDown"})...)
+			},
 		},
 		{
 			name: "ZooKeeper is killed", how: "SIGKILL", alerts: []string{"ZooKeeperDown"}, names: []string{"zookeeper"}, alone: true,
 			also:   follows,
 			inject: func(_ *testing.T, s *stack) { s.zookeeper.Kill() },
 			repair: func(_ *testing.T, s *stack) { s.zookeeper.Restart() },
-			during: func(t *testing.T, s *stack, began time.Time) { s.only(t, began, append(follows, "ZooKeeperDown")...) },
+			during: func(t *testing.T, s *stack, began time.Time) {
+				s.only(t, began, slices.Concat(follows, []string{"ZooKeeperDown"})...)
+			},
 		},
 		{
 			name: "Redis has hardly any memory left", how: "CONFIG SET maxmemory", alerts: []string{"RedisMemoryHigh"}, needs: []string{"redis"},
@@ -68,10 +72,27 @@ func storeFaults() []scenario {
 	}
 }
 
+func (s *stack) redisClient(t testing.TB) *redis.Client {
+	t.Helper()
+	return redis.NewClient(&redis.Options{Addr: s.redis.Addr, Password: s.secret(t, "redis/password")})
+}
+
+// redisDir is the directory that Redis saves to.
+func (s *stack) redisDir(t testing.TB) string {
+	t.Helper()
+	c := s.redisClient(t)
+	defer c.Close()
+	settings, err := c.ConfigGet(context.Background(), "dir").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return settings["dir"]
+}
+
 // redisCommand does a command with the password.
 func (s *stack) redisCommand(t testing.TB, args ...any) *redis.Cmd {
 	t.Helper()
-	c := redis.NewClient(&redis.Options{Addr: s.redis.Addr, Password: s.secret(t, "redis/password")})
+	c := s.redisClient(t)
 	defer c.Close()
 	cmd := c.Do(context.Background(), args...)
 	if err := cmd.Err(); err != nil {

@@ -82,6 +82,15 @@ func (sc *scenario) run(t *testing.T, s *stack) {
 	if sc.after != nil {
 		sc.after(t, s)
 	}
+	if sc.alone {
+		s.settle(t)
+	}
+}
+
+// settle waits until no alert is pending or fires, so that what follows begins with none.
+func (s *stack) settle(t *testing.T) {
+	t.Helper()
+	within(t, s.lapse.of(10*time.Minute)+settling, "it is quiet again", s.unsettled)
 }
 
 // groupInterval is how long Alertmanager waits, at most, with news of a group.

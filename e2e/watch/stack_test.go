@@ -86,7 +86,7 @@ func (s *stack) startStores(t *testing.T) {
 	t.Helper()
 	s.redis = backing.StartRedis(t, "--requirepass", s.secret(t, "redis/password"), "--maxmemory", "256mb", "--maxmemory-policy", "noeviction",
 		"--enable-protected-configs", "local")
-	s.redisHome = fmt.Sprint(s.redisCommand(t, "EVAL", `return redis.call('CONFIG', 'GET', 'dir')[2]`, "0").Val())
+	s.redisHome = s.redisDir(t)
 	s.zookeeper = backing.StartZooKeeper(t)
 }
 

@@ -15,6 +15,7 @@ func faults() []scenario {
 
 // TestStack starts everything once and then breaks it in every way there is.
 func TestStack(t *testing.T) {
+	t.Parallel()
 	s := startStack(t)
 	t.Run("every panel has data", func(t *testing.T) { dashboardsHaveData(t, s) })
 	t.Run("together", func(t *testing.T) {
@@ -24,6 +25,7 @@ func TestStack(t *testing.T) {
 			}
 		}
 	})
+	s.settle(t)
 	for _, sc := range faults() {
 		if sc.alone {
 			t.Run(sc.name, func(t *testing.T) { sc.run(t, s) })
