@@ -108,7 +108,10 @@ func (d *digest) opening() string {
 	default:
 		heading += w.alerts(c.fires) + fmt.Sprintf(w.pick("，%d 条已恢复", ", %d resolved"), c.recovered)
 	}
-	why := fmt.Sprintf(w.pick("告警太多，%d 组通知合并成这一条", "%d notifications at once, merged into this message"), d.payloads)
+	why := ""
+	if d.payloads > 1 {
+		why = fmt.Sprintf(w.pick("告警太多，%d 组通知合并在这里", "%d notifications at once, merged here"), d.payloads)
+	}
 	parts := []string{c.severities(w), d.span(), why}
 	return heading + "\n\n" + strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " · ")
 }

@@ -70,7 +70,7 @@ func TestDigestNewestState(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t, m)
-	for _, want := range []string{"Digest: 3 alerts, 1 resolved", "Critical · FanfareNodeDown × 3", "- Node b ", "- Node c does not answer · since", "- Node d ", "- Node a does not answer · lasted 5m", "… and 1 more", "2 notifications"} {
+	for _, want := range []string{"Digest: 3 alerts, 1 resolved", "Critical · FanfareNodeDown × 3", "- Node b ", "- Node c does not answer · 03:03", "- Node d ", "- Node a does not answer · lasted 5m", "… and 1 more", "2 notifications"} {
 		if !strings.Contains(m.Text, want) {
 			t.Errorf("%q is not in\n%s", want, m.Text)
 		}

@@ -162,7 +162,7 @@ func (v view) Short() string {
 	case v.Resolved() && v.EndsAt.After(v.StartsAt):
 		parts = append(parts, fmt.Sprintf(v.words.pick("持续 %s", "lasted %s"), v.words.duration(v.EndsAt.Sub(v.StartsAt))))
 	default:
-		parts = append(parts, fmt.Sprintf(v.words.pick("%s 起", "since %s"), v.words.clock(v.StartsAt)))
+		parts = append(parts, fmt.Sprintf(v.words.pick("%s 起", "%s"), v.words.clock(v.StartsAt)))
 	}
 	if name := v.Rule(); v.Resolved() && name != "" && name != parts[0] {
 		parts = append(parts, name)
