@@ -209,13 +209,17 @@ func (s *stack) docker(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// waitHealthy waits until every service is healthy, or has ended well if it is to end.
-func (s *stack) waitHealthy(t *testing.T) {
+// waitHealthy waits until the named services, or all that were started, are healthy, or
+// have ended well if they are to end.
+func (s *stack) waitHealthy(t *testing.T, names ...string) {
 	t.Helper()
+	if len(names) == 0 {
+		names = s.services
+	}
 	wanted := load(t).Services
-	eventually(t, 3*time.Minute, "every service is healthy", func() error {
+	eventually(t, 3*time.Minute, "services are healthy", func() error {
 		services := s.containers(t)
-		for _, name := range s.services {
+		for _, name := range names {
 			if n := services[name].RestartCount; n > 3 {
 				t.Fatalf("%s was started again %d times", name, n)
 			}
