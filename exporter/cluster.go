@@ -53,7 +53,7 @@ type ClusterOptions struct {
 	Every time.Duration
 	// Timeout bounds each question; 0: two seconds.
 	Timeout time.Duration
-	// Logger gets what goes wrong; nil means [slog.Default].
+	// Logger gets, at debug level, what could not be read; nil means [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -64,7 +64,6 @@ type ClusterOptions struct {
 // fanfare_cluster_source_up or fanfare_zookeeper_up say so.
 type ClusterCollector struct {
 	o       ClusterOptions
-	failed  Seldom
 	stop    context.CancelFunc
 	started sync.Once
 	work    sync.WaitGroup
@@ -146,7 +145,8 @@ func (c *ClusterCollector) read() {
 		return
 	}
 	if err := errors.Join(fresh.errs...); err != nil {
-		c.failed.Warn(c.o.Logger, "the cluster's metrics are not complete", "err", err)
+		// The metrics say so, and whoever uses the store and the registry has logged why.
+		c.o.Logger.Debug("the cluster's metrics are not complete", "err", err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

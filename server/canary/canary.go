@@ -60,6 +60,7 @@ type Prober struct {
 	quit chan struct{}
 	work sync.WaitGroup
 	life sync.Once
+	lost exporter.Seldom
 
 	mu     sync.Mutex
 	closed bool
@@ -183,7 +184,7 @@ func (p *Prober) tell(node string, w *pair, broken bool) {
 		return
 	}
 	if w.broken = broken; broken {
-		p.o.Logger.Warn("a push to the node's own device was not acknowledged in time: users on that node may not get pushes from here", "to", node, "within", p.o.Timeout)
+		p.lost.Warn(p.o.Logger, "a push to the node's own device was not acknowledged in time: users on that node may not get pushes from here", "to", node, "within", p.o.Timeout)
 		return
 	}
 	p.o.Logger.Info("pushes to the node's own device come through again", "to", node)
