@@ -38,7 +38,6 @@ func (n notice) alert() string { return n.labels["alertname"] }
 type expectation struct {
 	scenario string
 	alerts   map[string]bool
-	labels   map[string]string // that those have which the scenario is about
 }
 
 // newLedger makes a ledger whose test fails at its end for everything unexpected.
@@ -156,13 +155,6 @@ func (l *ledger) since(after time.Time) map[string]int {
 		}
 	}
 	return all
-}
-
-// beat is when a dead man's switch was last fed.
-func (l *ledger) beat(name string) time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.beats[name]
 }
 
 func has(labels, wanted map[string]string) bool {

@@ -42,16 +42,6 @@ func (n *network) add(name, target string) *relay {
 	return r
 }
 
-// at is the relay before a service that has a name.
-func (n *network) at(t testing.TB, name string) *relay {
-	t.Helper()
-	if r := n.find("", name); r != nil {
-		return r
-	}
-	t.Fatalf("the test runs no %s", name)
-	return nil
-}
-
 // find is nil if the name is not there for a client.
 func (n *network) find(client, name string) *relay {
 	n.mu.Lock()

@@ -94,12 +94,6 @@ func (p *process) kill(t *testing.T) {
 	<-p.ended
 }
 
-// pause makes the process do nothing: it keeps its connections and says nothing.
-func (p *process) pause(t *testing.T) { p.signal(t, syscall.SIGSTOP) }
-
-// resume ends a pause.
-func (p *process) resume(t *testing.T) { p.signal(t, syscall.SIGCONT) }
-
 // terminate asks the process to end and waits for it to do so.
 func (p *process) terminate(t *testing.T) {
 	t.Helper()

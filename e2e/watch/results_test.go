@@ -19,7 +19,6 @@ type result struct {
 	fault, alert, severity, how string
 	wait                        time.Duration // for, lapsed
 	message, resolved           time.Duration // from the fault, from the repair
-	messages                    int           // that named the alert while it fired
 }
 
 // results are those of all scenarios.

@@ -68,8 +68,25 @@ func startStack(t *testing.T) *stack {
 	t.Logf("cold start until the first federated sample: %.1f s", time.Since(s.began).Seconds())
 	s.devices = connectDevices(t, s)
 	eventually(t, "everything is scraped and quiet", s.unsettled)
-	t.Logf("the stack stands after %.1f s", time.Since(s.began).Seconds())
+	t.Logf("the stack stands after %.1f s; resident memory: %s", time.Since(s.began).Seconds(), s.memory())
 	return s
+}
+
+// memory is what each process holds.
+func (s *stack) memory() string {
+	all := []*process{s.leader.process, s.follower1.process, s.follower2.process, s.alertmanager.process, s.bridge.process,
+		s.nodeExporter.process, s.redisExporter.process, s.blackbox.process}
+	for _, n := range s.nodes {
+		all = append(all, n.process)
+	}
+	for _, a := range s.allocators {
+		all = append(all, a.process)
+	}
+	var b strings.Builder
+	for _, p := range all {
+		fmt.Fprintf(&b, "%s %d MB, ", p.name, p.memory()>>20)
+	}
+	return strings.TrimSuffix(b.String(), ", ")
 }
 
 // secret reads one that init-secrets made.

@@ -150,7 +150,7 @@ func (s *stack) newPrometheus(t *testing.T, which string) *prometheus {
 	return p
 }
 
-// reload has the server read its files again.
+// writeFile writes a file anew.
 func writeFile(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
