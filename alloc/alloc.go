@@ -113,15 +113,14 @@ const (
 
 // Allocator is the HTTP server of port 9999. Make one with [New].
 type Allocator struct {
-	options   Options
-	log       *slog.Logger
-	guard     *guard
-	limits    *limits
-	events    *events
-	discovery *discovery
-	loads     *javaLoads
-	storeLog  rate.Sometimes // that the store is away
-	demo      atomic.Int64   // how many demo pushes there were
+	options  Options
+	log      *slog.Logger
+	guard    *guard
+	limits   *limits
+	events   *events
+	loads    *javaLoads
+	storeLog rate.Sometimes // that the store is away
+	demo     atomic.Int64   // how many demo pushes there were
 
 	listener net.Listener
 	server   http.Server
@@ -166,11 +165,10 @@ func New(o Options) (*Allocator, error) {
 func assemble(o Options, g *guard, listener net.Listener) *Allocator {
 	a := &Allocator{
 		options: o, log: o.Logger, guard: g, listener: listener,
-		limits:    newLimits(o.Rate, o.Burst, o.MaxBody),
-		discovery: newDiscovery(),
-		loads:     newJavaLoads(&o),
-		storeLog:  rate.Sometimes{Interval: time.Second},
-		served:    make(chan struct{}),
+		limits:   newLimits(o.Rate, o.Burst, o.MaxBody),
+		loads:    newJavaLoads(&o),
+		storeLog: rate.Sometimes{Interval: time.Second},
+		served:   make(chan struct{}),
 	}
 	a.stopping, a.cancel = context.WithCancel(context.Background())
 	a.events = newEvents(o.Snapshot, a.nodes, o.Now)

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/fanfare-push/fanfare/server/cluster"
@@ -67,16 +68,36 @@ func (a *Allocator) serveDiscovery(w http.ResponseWriter, r *http.Request) error
 	if !ok {
 		return unknownMembership()
 	}
-	now := a.options.Now()
-	a.discovery.learn(nodes.Nodes, now)
 	groups := []targetGroup{}
-	for _, info := range a.discovery.targets(now, port) {
+	for _, info := range targets(nodes.Nodes, port) {
 		groups = append(groups, nodeGroup(info, port(info)))
 	}
 	if a.options.ListSelf && !probed {
 		groups = append(groups, a.ownGroup(r))
 	}
 	return writeJSON(w, http.StatusOK, groups)
+}
+
+// targets are the nodes that are to be asked at a port of theirs, by id. The membership
+// names nodes that were lost for 15 minutes more: if they went at once their series would go
+// stale and no alert about them could ever fire. Nodes that drained are gone at once. The
+// address of a lost node may belong to another by now, whose numbers must not be taken for
+// those of the lost one.
+func targets(nodes []cluster.Info, port portOf) []cluster.Info {
+	living := make(map[string]bool, len(nodes))
+	for _, info := range nodes {
+		if info.State != cluster.Lost {
+			living[port(info)] = true
+		}
+	}
+	infos := make([]cluster.Info, 0, len(nodes))
+	for _, info := range nodes {
+		if address := port(info); address != "" && (info.State != cluster.Lost || !living[address]) {
+			infos = append(infos, info)
+		}
+	}
+	slices.SortFunc(infos, func(a, b cluster.Info) int { return cmp.Compare(a.ID, b.ID) })
+	return infos
 }
 
 func nodeGroup(info cluster.Info, address string) targetGroup {

@@ -73,3 +73,55 @@ func TestLostPortOfAnother(t *testing.T) {
 	same(t, "device", targetsOf(r, "?port=device"), "n1.example:3000=node/n2/serving")
 	same(t, "gateway", targetsOf(r, "?port=gateway"), "n1.example:3001=node/n1/lost n2.example:3001=node/n2/serving")
 }
+
+// shownTargets is "id=state" of each target among the nodes.
+func shownTargets(nodes ...cluster.Info) string {
+	names := []string{}
+	for _, i := range targets(nodes, opsPort) {
+		names = append(names, i.ID+"="+string(i.State))
+	}
+	return strings.Join(names, " ")
+}
+
+func TestTargetsAreThoseOfTheMembership(t *testing.T) {
+	info := func(id string, s cluster.State) cluster.Info {
+		return cluster.Info{ID: id, Ops: id + ":9310", State: s}
+	}
+	same(t, "by id", shownTargets(info("b", cluster.Serving), info("a", cluster.Draining)), "a=draining b=serving")
+	same(t, "a lost one stays", shownTargets(info("a", cluster.Lost), info("b", cluster.Serving)), "a=lost b=serving")
+	same(t, "none", shownTargets(), "")
+	silent := info("s", cluster.Serving)
+	silent.Ops = ""
+	same(t, "one without metrics", shownTargets(silent), "")
+
+	// A process that was replaced is not up again under its old name.
+	old, heir := info("old", cluster.Lost), info("new", cluster.Serving)
+	heir.Ops = old.Ops
+	same(t, "replaced", shownTargets(old, heir), "new=serving")
+	heir.State = cluster.Lost
+	same(t, "both lost", shownTargets(old, heir), "new=lost old=lost")
+}
+
+func TestDiscoveryForPrometheus(t *testing.T) {
+	n1 := newNode("n1")
+	r := newRig(t, nil, n1, newNode("n2").set(func(i *cluster.Info) { i.Ops = "" }))
+	group := func(state string) string {
+		return `[{"targets":["n1.example:9310"],"labels":{"__meta_fanfare_node":"n1","__meta_fanfare_role":"node","__meta_fanfare_state":"` + state +
+			`","__meta_fanfare_version":"1.2.3","node":"n1"}}]` + "\n"
+	}
+	get := func() string {
+		t.Helper()
+		res := r.do("GET", "/sd/prometheus", "")
+		if kind := res.Header.Get("Content-Type"); kind != "application/json" {
+			t.Errorf("content type %q", kind)
+		}
+		return r.text(res, 200)
+	}
+	same(t, "serving", get(), group("serving"))
+	r.roster.forget()
+	r.refused(r.do("GET", "/sd/prometheus", ""), 503, "membership_unknown", "")
+	r.roster.set(n1.set(func(i *cluster.Info) { i.State = cluster.Lost }))
+	same(t, "lost", get(), group("lost"))
+	r.roster.set()
+	same(t, "nothing", get(), "[]\n")
+}
