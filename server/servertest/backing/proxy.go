@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Proxy is a TCP proxy whose network can fail.
@@ -22,6 +23,7 @@ type Proxy struct {
 	listener net.Listener  // nil while broken
 	open     chan struct{} // closed while bytes may pass
 	conns    map[*net.TCPConn]struct{}
+	delay    time.Duration // of each piece, in each direction
 }
 
 // StartProxy passes connections on to target, host:port, until the test ends.
@@ -57,11 +59,20 @@ func (p *Proxy) Break() {
 	p.reset()
 }
 
-// Heal ends a cut or a break.
+// Slow makes every piece of data take so much longer, in each direction; one follows
+// after the other, so that little gets through in a time, too.
+func (p *Proxy) Slow(delay time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = delay
+}
+
+// Heal ends what [Proxy.Cut], [Proxy.Break] and [Proxy.Slow] began.
 func (p *Proxy) Heal() {
 	p.t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.delay = 0
 	if !p.passing() {
 		close(p.open)
 	}
@@ -178,12 +189,30 @@ func (p *Proxy) wait() bool {
 	}
 }
 
+// linger waits as long as a piece of data takes, false when the test has ended.
+func (p *Proxy) linger() bool {
+	p.mu.Lock()
+	delay := p.delay
+	p.mu.Unlock()
+	if delay == 0 {
+		return true
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-p.done:
+		return false
+	}
+}
+
 // pass copies one direction until it ends, and hands on how it ended.
 func (p *Proxy) pass(to, from *net.TCPConn) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		if !p.wait() {
+		if !p.linger() || !p.wait() {
 			return
 		}
 		if n > 0 {

@@ -113,6 +113,28 @@ func TestProxyBreakResets(t *testing.T) {
 	}
 }
 
+func TestProxySlow(t *testing.T) {
+	const delay = 100 * time.Millisecond
+	p := StartProxy(t, echo(t))
+	c := dial(t, p.Addr)
+	p.Slow(delay)
+	began := time.Now()
+	if err := exchange(c, "one", 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took < 2*delay {
+		t.Errorf("there and back took %v, want at least %v", took, 2*delay)
+	}
+	p.Slow(time.Hour)
+	if err := exchange(c, "two", 50*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("with an hour of delay: %v", err)
+	}
+	p.Heal() // what is under way stays so
+	if err := exchange(dial(t, p.Addr), "three", 10*time.Second); err != nil {
+		t.Errorf("after healing: %v", err)
+	}
+}
+
 func TestProxyEndsWhileCut(t *testing.T) {
 	target := echo(t)
 	t.Run("cut", func(t *testing.T) {
