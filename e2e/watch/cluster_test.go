@@ -85,7 +85,8 @@ func (s *stack) newNode(t *testing.T, i int) *node {
 		"node.id="+n.id, "node.public_ip="+n.id,
 		"node.listen.device="+n.device, "node.listen.websocket="+n.websocket, "node.listen.gateway="+n.gateway, "node.listen.ops="+n.ops, "node.listen.admin=",
 		"node.advertise.device="+n.device, "node.advertise.websocket="+n.websocket, "node.advertise.gateway="+n.gateway, "node.advertise.ops="+n.id+":9310",
-		"security.private_key_file="+s.secrets+"/fanfare/private.pem", "push.drain_timeout=1s")...)...)
+		"security.private_key_file="+s.secrets+"/fanfare/private.pem", "push.drain_timeout=1s",
+		"limits.min_heartbeat=1s")...)...) // for devices that ask for it: minutes of silence are too long for a test
 	return n
 }
 

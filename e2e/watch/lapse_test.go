@@ -22,6 +22,10 @@ const (
 	scrapesInRange   = 4
 )
 
+// longestWait is the most that a rule or a group of messages waits in lapsed time: what
+// takes an hour or more is lapsed further.
+const longestWait = time.Minute
+
 // lapse makes durations shorter.
 type lapse struct{ factor float64 }
 
@@ -44,6 +48,14 @@ func (l lapse) of(d time.Duration) time.Duration {
 		return d
 	}
 	return max(time.Duration(float64(d)/l.factor).Round(time.Millisecond), time.Millisecond)
+}
+
+// wait is how long something has to last before anybody is told.
+func (l lapse) wait(d time.Duration) time.Duration {
+	if l.factor == 1 {
+		return d
+	}
+	return min(l.of(d), longestWait)
 }
 
 // interval is how often something happens, which has a lower bound.

@@ -20,7 +20,9 @@ var (
 	// intervals are how often something happens.
 	intervals = []string{"scrape_interval", "evaluation_interval", "refresh_interval", "interval"}
 	// spans are how long something lasts.
-	spans = []string{"for", "keep_firing_for", "group_wait", "group_interval", "repeat_interval", "resolve_timeout", "max_age", "ttl", "repeat"}
+	spans = []string{"keep_firing_for", "group_wait", "repeat_interval", "resolve_timeout", "max_age", "ttl", "repeat"}
+	// waits are how long news may be held back.
+	waits = []string{"for", "group_interval"}
 	// kept are as long in lapsed time: how long one request may take, and what a
 	// button offers.
 	kept = []string{"timeout", "duration", "link_ttl"}
@@ -169,6 +171,8 @@ func (w *walk) text(path, key, text string) (string, error) {
 		return lapsed(text, w.lapse.interval)
 	case slices.Contains(spans, key):
 		return lapsed(text, w.lapse.of)
+	case slices.Contains(waits, key):
+		return lapsed(text, w.lapse.wait)
 	case key == "scrape_timeout": // may not be longer than the interval
 		return lapsed(text, func(d time.Duration) time.Duration { return min(w.scrape, d) })
 	case slices.Contains(kept, key):

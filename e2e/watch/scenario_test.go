@@ -32,8 +32,10 @@ type scenario struct {
 	// window is how long the rule looks back, in real time, if that is why it takes longer.
 	window time.Duration
 
-	inject func(t *testing.T, s *stack)
-	repair func(t *testing.T, s *stack)
+	// prepare makes ready what is to be broken, which takes a while.
+	prepare func(t *testing.T, s *stack)
+	inject  func(t *testing.T, s *stack)
+	repair  func(t *testing.T, s *stack)
 	// during looks at what else has to be so while it is broken.
 	during func(t *testing.T, s *stack, began time.Time)
 	// after looks at what else has to be so when it is well again.
@@ -53,6 +55,9 @@ func (sc *scenario) run(t *testing.T, s *stack) {
 	defer s.lock(append(slices.Clone(sc.needs), sc.alerts...))()
 	over := s.ledger.expect(sc.name, append(slices.Clone(sc.alerts), sc.also...)...)
 	defer over()
+	if sc.prepare != nil {
+		sc.prepare(t, s)
+	}
 	began := time.Now()
 	repair := sync.OnceFunc(func() { sc.repair(t, s) })
 	defer repair()
@@ -74,7 +79,7 @@ func (sc *scenario) run(t *testing.T, s *stack) {
 	repair()
 	for i, alert := range sc.alerts {
 		rule := s.rule(t, alert)
-		limit := rule.keep + s.lapse.of(sc.window+s.groupInterval(rule)) + settling
+		limit := rule.keep + s.lapse.of(sc.window) + s.lapse.wait(s.groupInterval(rule)) + settling
 		lines[i].resolved = s.awaitMessage(t, alert, sc, false, repaired, limit)
 		s.results.add(lines[i])
 		t.Logf("%s: message after %v, resolved %v after the repair", alert, lines[i].message.Round(100*time.Millisecond), lines[i].resolved.Round(100*time.Millisecond))
