@@ -101,8 +101,9 @@ func routeZooKeeper() []panel {
 		}, upDown(), q(`max by (server) (fanfare_zookeeper_up{`+ofCluster+`})`, "{{server}}"),
 			q(`min by (job) (fanfare_registry_connected{`+ofCluster+`})`, "{{job}} session / 会话")).falling(step{1, green}),
 		lines("ZooKeeper latency", "ZooKeeper 延迟", about{
-			"Mean and longest time of a request in the server, since it was started.", "服务器启动以来请求的平均与最长耗时。",
-		}, unitSeconds, q(`max by (server, stat) (fanfare_zookeeper_latency_seconds{`+ofCluster+`,stat=~"avg|max"})`, "{{server}} {{stat}}").orEmpty(none)),
+			"Time of a server to answer an allocator, and mean and longest time of a request in it since it was started.", "服务器应答分配器的耗时，以及启动以来请求的平均与最长耗时。",
+		}, unitSeconds, q(`min by (server) (fanfare_zookeeper_answer_seconds{`+ofCluster+`})`, "{{server}} answer / 应答").orEmpty(none),
+			q(`max by (server, stat) (fanfare_zookeeper_latency_seconds{`+ofCluster+`,stat=~"avg|max"})`, "{{server}} {{stat}}").orEmpty(none)),
 		lines("ZooKeeper load", "ZooKeeper 负载", about{
 			"Requests that wait, and connections, of each server.", "各服务器等待的请求数与连接数。",
 		}, unitNone, q(`max by (server) (fanfare_zookeeper_outstanding_requests{`+ofCluster+`})`, "{{server}} waiting / 等待").orEmpty(none),

@@ -279,6 +279,7 @@ func (c *ClusterCollector) collectServers(ch chan<- prometheus.Metric) {
 		if !up {
 			continue
 		}
+		gauge(ch, c.desc.zkAnswer, s.took.Seconds(), address)
 		for i, stat := range [...]string{"min", "avg", "max"} {
 			gauge(ch, c.desc.zkLatency, s.latency[i], address, stat)
 		}

@@ -4,8 +4,8 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // clusterDescs are the metrics of a [ClusterCollector].
 type clusterDescs struct {
-	sourceUp, serving, connections, routes, skew, versions            *prometheus.Desc
-	zkUp, zkLatency, zkOutstanding, zkConnections, zkZnodes, zkLeader *prometheus.Desc
+	sourceUp, serving, connections, routes, skew, versions                      *prometheus.Desc
+	zkUp, zkAnswer, zkLatency, zkOutstanding, zkConnections, zkZnodes, zkLeader *prometheus.Desc
 }
 
 func newClusterDescs() clusterDescs {
@@ -23,6 +23,8 @@ func newClusterDescs() clusterDescs {
 			"By how much the node's clock is ahead of the clock of this process; negative if it is behind.", "node"),
 		versions: desc("cluster_versions", "Distinct versions of the nodes that serve, MPush nodes left out."),
 		zkUp:     desc("zookeeper_up", "Whether the ZooKeeper server answered and serves, 1 or 0.", "server"),
+		zkAnswer: desc("zookeeper_answer_seconds",
+			"Time from this process's last question to the ZooKeeper server, connection included, until its answer.", "server"),
 		zkLatency: desc("zookeeper_latency_seconds",
 			"Time the ZooKeeper server took for requests since it was started.", "server", "stat"),
 		zkOutstanding: desc("zookeeper_outstanding_requests", "Requests that wait in the ZooKeeper server.", "server"),
@@ -36,7 +38,7 @@ func newClusterDescs() clusterDescs {
 func (d *clusterDescs) all(ch chan<- *prometheus.Desc) {
 	for _, one := range [...]*prometheus.Desc{
 		d.sourceUp, d.serving, d.connections, d.routes, d.skew, d.versions,
-		d.zkUp, d.zkLatency, d.zkOutstanding, d.zkConnections, d.zkZnodes, d.zkLeader,
+		d.zkUp, d.zkAnswer, d.zkLatency, d.zkOutstanding, d.zkConnections, d.zkZnodes, d.zkLeader,
 	} {
 		ch <- one
 	}

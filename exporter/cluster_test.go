@@ -209,7 +209,7 @@ func TestZooKeeperServers(t *testing.T) {
 	shows(t, reg, strings.Join(both, "\n"), "zookeeper_up")
 	shows(t, reg, fmt.Sprintf("zookeeper_leader{server=%q} 1\nzookeeper_outstanding_requests{server=%q} 0", alive.Addr, alive.Addr),
 		"zookeeper_leader", "zookeeper_outstanding_requests")
-	if n, err := testutil.GatherAndCount(reg, prefix+"zookeeper_latency_seconds", prefix+"zookeeper_znodes", prefix+"zookeeper_connections"); n != 5 || err != nil {
+	if n, err := testutil.GatherAndCount(reg, prefix+"zookeeper_latency_seconds", prefix+"zookeeper_znodes", prefix+"zookeeper_connections", prefix+"zookeeper_answer_seconds"); n != 6 || err != nil {
 		t.Errorf("%d series, %v", n, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // srvrBytes bounds the answer to srvr, which has some 300 bytes.
@@ -15,7 +16,8 @@ const srvrBytes = 8 << 10
 
 // zkStatus is what a ZooKeeper server says of itself.
 type zkStatus struct {
-	latency     [3]float64 // least, average, most; seconds
+	took        time.Duration // the answer itself
+	latency     [3]float64    // least, average, most; seconds
 	outstanding float64
 	connections float64
 	znodes      float64
@@ -35,6 +37,7 @@ func askZooKeeper(ctx context.Context, address string) (s zkStatus, err error) {
 			err = fmt.Errorf("asking the ZooKeeper server %s for its state: %w", address, err)
 		}
 	}()
+	began := time.Now()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return s, err
@@ -51,7 +54,11 @@ func askZooKeeper(ctx context.Context, address string) (s zkStatus, err error) {
 	if err != nil {
 		return s, errors.Join(context.Cause(ctx), err)
 	}
-	return parseSrvr(string(text))
+	took := time.Since(began)
+	if s, err = parseSrvr(string(text)); err == nil {
+		s.took = took
+	}
+	return s, err
 }
 
 // parseSrvr reads the answer to srvr: lines of "name: value".

@@ -17,6 +17,7 @@ var clusterContract = []string{
 	"fanfare_cluster_node_clock_skew_seconds gauge node=n",
 	"fanfare_cluster_versions gauge",
 	"fanfare_zookeeper_up gauge server=s",
+	"fanfare_zookeeper_answer_seconds gauge server=s",
 	"fanfare_zookeeper_latency_seconds gauge server=s stat=min|avg|max",
 	"fanfare_zookeeper_outstanding_requests gauge server=s",
 	"fanfare_zookeeper_connections gauge server=s",
