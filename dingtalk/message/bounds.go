@@ -11,7 +11,7 @@ import (
 // What a template may take before it is stopped.
 const (
 	mostOutput = 64 << 10        // bytes that it writes
-	mostTime   = 2 * time.Second // until it writes next
+	mostTime   = 2 * time.Second // from its start, see clocked
 	mostText   = 256 << 10       // bytes of a text that a function makes
 	mostItems  = 10000           // numbers of a list that a function makes
 	mostWeight = 8 * mostText    // bytes and items that a function is given or makes

@@ -94,7 +94,11 @@ func LoadTemplates(o Options) (*Templates, error) {
 			return nil, err
 		}
 	}
-	return t, circle(t.root)
+	if err := circle(t.root); err != nil {
+		return nil, err
+	}
+	clocked(t.root)
+	return t, nil
 }
 
 // load parses the files that a pattern names, of which there must be some.
@@ -149,6 +153,7 @@ func (t *Templates) compile(title, text string) (*pair, error) {
 	if err := circle(root); err != nil {
 		return nil, err
 	}
+	clocked(root)
 	if len(t.cached) >= mostCached {
 		clear(t.cached)
 	}

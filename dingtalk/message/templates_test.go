@@ -2,6 +2,7 @@ package message
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -102,10 +103,40 @@ func TestGreed(t *testing.T) {
 		`{{ $x := dict }}{{ $y := set $x "x" $x }}{{ $y }}`,
 		`{{ $x := repeat 1000 "x" }}{{ join $x (until 9999) }}`,
 		`{{ range until 9999 }}{{ range until 9999 }}{{ range until 9999 }} {{ end }}{{ end }}{{ end }}x`,
+		// Without a word written, and therefore without a word that could be refused.
+		`{{ range 1000000000000 }}{{ end }}x`,
+		`{{ range until 9999 }}{{ range until 9999 }}{{ range until 9999 }}{{ end }}{{ end }}{{ end }}x`,
+		`{{ $n := 0 }}{{ range 1000000000000 }}{{ $n = add $n 1 }}{{ continue }}{{ else }}{{ end }}x`,
+		`{{ if true }}{{ with 1 }}{{ range $i := 1000000000000 }}{{ if $i }}{{ end }}{{ end }}{{ end }}{{ end }}x`,
+		doubling(60) + `{{ template "d60" . }}x`,
 	} {
 		if got, err := render(t, templates, text); err == nil {
 			t.Errorf("%s gives a message of %d bytes", text, len(got))
 		}
+	}
+}
+
+// doubling defines templates each of which calls the one before it twice.
+func doubling(n int) string {
+	text := `{{ define "d0" }}{{ end }}`
+	for i := range n {
+		text += fmt.Sprintf(`{{ define "d%d" }}{{ template "d%d" . }}{{ template "d%d" . }}{{ end }}`, i+1, i, i)
+	}
+	return text
+}
+
+// TestLoopsInFilesEnd: also templates of files cannot run for ever.
+func TestLoopsInFilesEnd(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "loop.tmpl")
+	if err := os.WriteFile(file, []byte(`{{ define "loop" }}{{ range 1000000000000 }}{{ end }}{{ end }}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	templates, err := LoadTemplates(Options{Builtin: true, Globs: []string{file}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := render(t, templates, `{{ template "loop" }}x`); err == nil || !strings.Contains(err.Error(), "too long") {
+		t.Errorf("the loop ended with %v", err)
 	}
 }
 
