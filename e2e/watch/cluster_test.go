@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	nodes      = 3
-	allocators = 2
+	nodes         = 3
+	allocators    = 2
+	defaultCanary = 10 * time.Second // canary.every
 	// defaultSession is registry.zookeeper.session_timeout. It is lapsed like the rules,
 	// which give a node that died so long to be forgotten.
 	defaultSession = 5 * time.Second
@@ -27,6 +28,7 @@ type node struct {
 	ops                        string // where its metrics really are
 	scrape                     *relay // where others find them
 	redis, zookeeper           *backing.Proxy
+	links                      *crossing // how other nodes and allocators get to its gateway
 }
 
 // allocator is the same for an allocator.
@@ -69,6 +71,7 @@ func (s *stack) common(redis, zookeeper *backing.Proxy) []string {
 		"registry.zookeeper.servers=" + zookeeper.Addr,
 		"registry.zookeeper.session_timeout=" + s.lapse.interval(defaultSession).String(),
 		"security.gateway_secret_file=" + s.secrets + "/fanfare/gateway-secret",
+		"canary.every=" + s.lapse.interval(defaultCanary).String(), "canary.timeout=2s", // shorter than the ranges of the rules
 	}
 }
 
@@ -78,13 +81,15 @@ func (s *stack) newNode(t *testing.T, i int) *node {
 		id: fmt.Sprintf("node-%d", i+1), device: freeAddress(t), websocket: freeAddress(t), gateway: freeAddress(t), ops: freeAddress(t),
 		redis: backing.StartProxy(t, s.redis.Addr), zookeeper: backing.StartProxy(t, s.zookeeper.Addr),
 	}
+	n.links = newCrossing(t, n.gateway)
 	n.scrape = s.net.add(n.id+":9310", n.ops)
-	s.net.add(n.id+":3000", n.device) // a probe goes there, see startExporters
+	s.net.add(n.links.address, n.gateway) // probes come another way
+	s.net.add(n.id+":3000", n.device)     // a probe goes there, see startExporters
 	s.net.add(n.id+":8008", n.websocket)
 	n.process = newProcess(t, n.id, fanfare, settings("node", shipped(t, "fanfare/cluster/node.yaml"), append(s.common(n.redis, n.zookeeper),
 		"node.id="+n.id, "node.public_ip="+n.id,
 		"node.listen.device="+n.device, "node.listen.websocket="+n.websocket, "node.listen.gateway="+n.gateway, "node.listen.ops="+n.ops, "node.listen.admin=",
-		"node.advertise.device="+n.device, "node.advertise.websocket="+n.websocket, "node.advertise.gateway="+n.gateway, "node.advertise.ops="+n.id+":9310",
+		"node.advertise.device="+n.device, "node.advertise.websocket="+n.websocket, "node.advertise.gateway="+n.links.address, "node.advertise.ops="+n.id+":9310",
 		"security.private_key_file="+s.secrets+"/fanfare/private.pem", "push.drain_timeout=1s",
 		"limits.min_heartbeat=1s")...)...) // for devices that ask for it: minutes of silence are too long for a test
 	return n

@@ -1,0 +1,56 @@
+//go:build linux
+
+package watch
+
+import (
+	"testing"
+	"time"
+)
+
+// wayFaults are about the network between what a cluster is made of.
+func wayFaults() []scenario {
+	return []scenario{
+		{
+			name: "nobody gets to the gateway of a node", how: "its network breaks", alerts: []string{"FanfareCanaryFailing"},
+			labels: map[string]string{"node": "node-2", "to": "node-2"}, names: []string{"node-2"}, needs: []string{"links"},
+			inject: func(_ *testing.T, s *stack) { s.nodes[1].links.way.Break() },
+			repair: func(_ *testing.T, s *stack) { s.nodes[1].links.way.Heal() },
+		},
+		{
+			name: "one node cannot reach another", how: "the network between the two breaks, in one direction", alerts: []string{"FanfareLinksDown"},
+			labels: map[string]string{"node": "node-1"}, names: []string{"node-1"}, needs: []string{"links", "warnings of node-1"},
+			inject: func(_ *testing.T, s *stack) { s.nodes[2].links.bar("node-1") },
+			repair: func(_ *testing.T, s *stack) { s.nodes[2].links.open("node-1") },
+		},
+		{
+			name: "the network to a node's gateway is slow", how: "0.6 s in each direction", alerts: []string{"FanfareCanarySlow"},
+			labels: map[string]string{"node": "node-2"}, names: []string{"node-2"}, needs: []string{"links", "warnings of node-2"},
+			inject: func(_ *testing.T, s *stack) { s.nodes[1].links.way.Slow(600 * time.Millisecond) },
+			repair: func(_ *testing.T, s *stack) { s.nodes[1].links.way.Heal() },
+		},
+		{
+			name: "a node is cut off from Redis", how: "its network breaks", alerts: []string{"FanfareStoreFailing"},
+			labels: map[string]string{"node": "node-1"}, names: []string{"node-1"}, needs: []string{"redis of node-1"},
+			inject: func(_ *testing.T, s *stack) { s.nodes[0].redis.Break() },
+			repair: func(_ *testing.T, s *stack) { s.nodes[0].redis.Heal() },
+		},
+		{
+			name: "the network from a node to Redis is slow", how: "0.1 s in each direction", alerts: []string{"FanfareStoreSlow"},
+			labels: map[string]string{"node": "node-3"}, names: []string{"node-3"}, needs: []string{"redis of node-3", "warnings of node-3"},
+			inject: func(_ *testing.T, s *stack) { s.nodes[2].redis.Slow(100 * time.Millisecond) },
+			repair: func(_ *testing.T, s *stack) { s.nodes[2].redis.Heal() },
+		},
+		{
+			name: "a node is cut off from ZooKeeper", how: "its network breaks", alerts: []string{"FanfareRegistryDisconnected"},
+			labels: map[string]string{"node": "node-3"}, names: []string{"node-3"}, alone: true,
+			inject: func(_ *testing.T, s *stack) { s.nodes[2].zookeeper.Break() },
+			repair: func(t *testing.T, s *stack) { s.nodes[2].zookeeper.Heal(); s.awaitNode(t, s.nodes[2]) },
+		},
+		{
+			name: "ZooKeeper takes long to answer", how: "its network to an allocator takes 0.15 s in each direction", alerts: []string{"ZooKeeperSlow"},
+			needs:  []string{"zookeeper"},
+			inject: func(_ *testing.T, s *stack) { s.allocators[0].zookeeper.Slow(150 * time.Millisecond) },
+			repair: func(_ *testing.T, s *stack) { s.allocators[0].zookeeper.Heal() },
+		},
+	}
+}
