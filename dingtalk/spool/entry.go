@@ -2,7 +2,6 @@ package spool
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -90,35 +89,6 @@ func (s *Spool) Body(e Entry) (body []byte, err error) {
 		return err
 	})
 	return body, err
-}
-
-// DeadLetter is a notification that could not be sent and will not be tried again.
-type DeadLetter struct {
-	At     time.Time `json:"at"`
-	Target string    `json:"target"`
-	Title  string    `json:"title"`
-	Text   string    `json:"text"`
-	Reason string    `json:"reason"`
-	Count  int       `json:"count"` // of notifications
-}
-
-// DeadLetters returns at most so many dead letters, the newest first, and how many there
-// are.
-func (s *Spool) DeadLetters(most int) (list []DeadLetter, n int, err error) {
-	err = s.db.View(func(tx *bolt.Tx) error {
-		b := tx.Bucket([]byte(bucketDead))
-		n = b.Stats().KeyN
-		c := b.Cursor()
-		for k, v := c.Last(); k != nil && len(list) < most; k, v = c.Prev() {
-			var d DeadLetter
-			if err := json.Unmarshal(v, &d); err != nil {
-				return err
-			}
-			list = append(list, d)
-		}
-		return nil
-	})
-	return list, n, err
 }
 
 // State reads a small state, nil if there is none.

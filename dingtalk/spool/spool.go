@@ -4,7 +4,6 @@
 package spool
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,11 +22,15 @@ var ErrFull = errors.New("the queue is full")
 // ErrClosed answers after [Spool.Close].
 var ErrClosed = errors.New("the spool is closed")
 
+// fileName is the name of the file in the data directory.
+const fileName = "spool.db"
+
 // Names of the file's buckets.
 const (
 	bucketQueue = "queue" // sequence -> header and body
-	bucketSeen  = "seen"  // expiry and key -> nothing
+	bucketSeen  = "seen"  // expiry and key -> group and time of acceptance
 	bucketDead  = "dead"  // sequence -> dead letter
+	bucketDrop  = "drop"  // sequence of the dead letter and of the entry -> header and body
 	bucketState = "state" // kind/name -> the owner's bytes
 )
 
@@ -67,16 +70,15 @@ type Spool struct {
 	ranks   map[string]*[maxRank + 1]int // how many of each rank wait, by target
 	bytes   int64                        // of the bodies in queues
 	booked  map[string]int               // accepted, not yet committed
-	seen    map[Key]int64                // unix nanoseconds when it is forgotten
-	order   []seenAt                     // of seen, oldest first
-	next    uint64                       // sequence
-	failure error                        // of the last write, nil if it went well
+	seen    map[Key]seenAt
+	latest  map[uint64]Key // accepted last, by group
+	order   []seenAt       // of seen, oldest first
+	next    uint64         // sequence
+	failure error          // of the last write, nil if it went well
 	gone    map[uint64]struct{}
-}
 
-type seenAt struct {
-	expiry int64
-	key    Key
+	buried      int64 // bytes of the entries of dead letters; the writer's
+	buriedAfter int64 // the same once the commit in hand has succeeded
 }
 
 // Open opens the spool in a data directory, or makes one. Nobody else can have it open.
@@ -93,18 +95,21 @@ func Open(o Options) (*Spool, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", o.Dir, cause(err))
 	}
-	file := filepath.Join(o.Dir, "spool.db")
-	db, err := bolt.Open(file, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType})
-	switch {
-	case errors.Is(err, bolt.ErrTimeout):
-		return nil, fmt.Errorf("data directory %s is in use by another process", o.Dir)
-	case err != nil:
-		return nil, fmt.Errorf("%s cannot be opened: %w; move it away to start with an empty queue", file, cause(err))
+	file := filepath.Join(o.Dir, fileName)
+	s := &Spool{options: o, ops: make(chan *op, 256), quit: make(chan struct{}), done: make(chan struct{}),
+		limits: o.Limits, queues: map[string][]Entry{}, ranks: map[string]*[maxRank + 1]int{}, booked: map[string]int{},
+		seen: map[Key]seenAt{}, latest: map[uint64]Key{}, gone: map[uint64]struct{}{}}
+	var err error
+	if s.db, err = openFile(file); err != nil {
+		return nil, err
 	}
-	s := &Spool{options: o, db: db, ops: make(chan *op, 256), quit: make(chan struct{}), done: make(chan struct{}),
-		limits: o.Limits, queues: map[string][]Entry{}, ranks: map[string]*[maxRank + 1]int{}, booked: map[string]int{}, seen: map[Key]int64{}, gone: map[uint64]struct{}{}}
-	if err := s.load(); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s cannot be read: %w", file, err), db.Close())
+	if err := guarded(s.load); err != nil {
+		_ = s.db.Close() // nothing was written
+		return nil, damaged(file, "read", err)
+	}
+	s.shrink(file)
+	if s.db == nil { // it was there a moment ago
+		return nil, fmt.Errorf("%s could not be opened again after it was made smaller", file)
 	}
 	go s.run()
 	return s, nil
@@ -124,6 +129,9 @@ func cause(err error) error {
 func (s *Spool) load() error {
 	missing := false
 	err := s.db.View(func(tx *bolt.Tx) error {
+		if err := s.whole(tx); err != nil {
+			return err
+		}
 		for _, name := range buckets() {
 			missing = missing || tx.Bucket([]byte(name)) == nil
 		}
@@ -145,7 +153,9 @@ func (s *Spool) load() error {
 	})
 }
 
-func buckets() []string { return []string{bucketQueue, bucketSeen, bucketDead, bucketState} }
+func buckets() []string {
+	return []string{bucketQueue, bucketSeen, bucketDead, bucketDrop, bucketState}
+}
 
 func (s *Spool) read(tx *bolt.Tx) error {
 	s.next = tx.Bucket([]byte(bucketQueue)).Sequence()
@@ -161,10 +171,11 @@ func (s *Spool) read(tx *bolt.Tx) error {
 	if err != nil {
 		return err
 	}
-	return tx.Bucket([]byte(bucketSeen)).ForEach(func(k, _ []byte) error {
-		if len(k) == 8+len(Key{}) {
-			s.remember(seenAt{int64(binary.BigEndian.Uint64(k)), Key(k[8:])})
-		}
+	if err := s.readSeen(tx); err != nil {
+		return err
+	}
+	return tx.Bucket([]byte(bucketDrop)).ForEach(func(_, v []byte) error {
+		s.buried += int64(len(v))
 		return nil
 	})
 }

@@ -1,9 +1,6 @@
 package spool
 
 import (
-	"encoding/binary"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -25,7 +22,7 @@ type Item struct {
 	Key Key
 	TTL time.Duration
 
-	expiry int64 // when the key is forgotten, unix nanoseconds
+	accepted time.Time
 }
 
 // keyed reports whether an equal item is to be recognised.
@@ -59,7 +56,7 @@ func (s *Spool) Accept(item Item) (duplicate bool, err error) {
 func (s *Spool) book(item Item) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e, ok := s.seen[item.Key]; ok && e > s.options.Now().UnixNano() {
+	if s.duplicate(item.Key, s.options.Now()) {
 		s.booked[item.Target]++ // a duplicate needs no room
 		return nil
 	}
@@ -187,6 +184,7 @@ func (s *Spool) commit(batch []*op) {
 	now := s.options.Now()
 	s.prepare(batch, now)
 	forget, gone := s.stale(now)
+	s.buriedAfter = s.buried
 	err := s.db.Update(func(tx *bolt.Tx) error {
 		for seq := range gone {
 			if err := tx.Bucket([]byte(bucketQueue)).Delete(seqKey(seq)); err != nil {
@@ -194,7 +192,8 @@ func (s *Spool) commit(batch []*op) {
 			}
 		}
 		for _, f := range forget {
-			if err := tx.Bucket([]byte(bucketSeen)).Delete(f.bytes()); err != nil {
+			key, _ := f.onDisk()
+			if err := tx.Bucket([]byte(bucketSeen)).Delete(key); err != nil {
 				return err
 			}
 		}
@@ -223,8 +222,7 @@ func (s *Spool) prepare(batch []*op, now time.Time) {
 	for _, o := range batch {
 		if o.dedupe {
 			key := o.put[0].Key
-			_, again := fresh[key]
-			if expiry, ok := s.seen[key]; again || ok && expiry > now.UnixNano() {
+			if _, again := fresh[key]; again || s.duplicate(key, now) {
 				o.duplicate, o.put = true, nil
 				continue
 			}
@@ -239,7 +237,7 @@ func (s *Spool) prepare(batch []*op, now time.Time) {
 			if p.Received.IsZero() {
 				p.Received = now
 			}
-			p.Size, p.expiry = len(p.Body), now.Add(p.TTL).UnixNano()
+			p.Size, p.accepted = len(p.Body), now
 		}
 	}
 }
@@ -249,7 +247,7 @@ func (s *Spool) stale(now time.Time) (forget []seenAt, gone map[uint64]struct{})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range s.order {
-		if len(forget) >= pruneAtOnce || o.expiry > now.UnixNano() && len(s.order)-len(forget) <= maxSeen {
+		if len(forget) >= pruneAtOnce || now.Before(o.until) && len(s.order)-len(forget) <= maxSeen {
 			break
 		}
 		forget = append(forget, o)
@@ -261,13 +259,14 @@ func (s *Spool) stale(now time.Time) (forget []seenAt, gone map[uint64]struct{})
 	return forget, gone
 }
 
-func (f seenAt) bytes() []byte {
-	return append(binary.BigEndian.AppendUint64(nil, uint64(f.expiry)), f.key[:]...)
-}
-
 // apply writes one operation into the transaction.
 func (s *Spool) apply(tx *bolt.Tx, o *op) error {
 	queue := tx.Bucket([]byte(bucketQueue))
+	if o.dead != nil {
+		if err := s.bury(tx, o.dead, o.del); err != nil {
+			return err
+		}
+	}
 	for _, e := range o.del {
 		if err := queue.Delete(seqKey(e.Seq)); err != nil {
 			return err
@@ -283,49 +282,14 @@ func (s *Spool) apply(tx *bolt.Tx, o *op) error {
 			}
 		}
 		if p.keyed() {
-			if err := tx.Bucket([]byte(bucketSeen)).Put(seenAt{p.expiry, p.Key}.bytes(), nil); err != nil {
+			key, value := seenOf(p).onDisk()
+			if err := tx.Bucket([]byte(bucketSeen)).Put(key, value); err != nil {
 				return err
 			}
 		}
 	}
 	for _, st := range o.state {
 		if err := tx.Bucket([]byte(bucketState)).Put([]byte(st[0]), []byte(st[1])); err != nil {
-			return err
-		}
-	}
-	if o.dead != nil {
-		return s.bury(tx, o.dead)
-	}
-	return nil
-}
-
-// bury adds a dead letter and drops the oldest beyond the bound.
-func (s *Spool) bury(tx *bolt.Tx, d *DeadLetter) error {
-	dead := tx.Bucket([]byte(bucketDead))
-	value, err := json.Marshal(d)
-	if err != nil {
-		return fmt.Errorf("encoding a dead letter: %w", err)
-	}
-	seq, err := dead.NextSequence()
-	if err != nil {
-		return err
-	}
-	if err := dead.Put(seqKey(seq), value); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	most := uint64(max(s.limits.DeadLetters, 1))
-	s.mu.Unlock()
-	if seq <= most {
-		return nil
-	}
-	var old [][]byte
-	c := dead.Cursor()
-	for k, _ := c.First(); k != nil && binary.BigEndian.Uint64(k) <= seq-most; k, _ = c.Next() {
-		old = append(old, append([]byte(nil), k...))
-	}
-	for _, k := range old {
-		if err := dead.Delete(k); err != nil {
 			return err
 		}
 	}
@@ -342,11 +306,10 @@ func (s *Spool) settle(batch []*op, forget []seenAt, gone map[uint64]struct{}, e
 			delete(s.gone, seq)
 		}
 		for _, f := range forget {
-			if s.seen[f.key] == f.expiry {
-				delete(s.seen, f.key)
-			}
+			s.forget(f)
 		}
 		s.order = s.order[len(forget):]
+		s.buried = s.buriedAfter
 		s.adopt(batch)
 	}
 	s.mu.Unlock()
@@ -367,13 +330,8 @@ func (s *Spool) adopt(batch []*op) {
 		for _, p := range o.put {
 			s.insert(p.Entry)
 			if p.keyed() {
-				s.remember(seenAt{p.expiry, p.Key})
+				s.remember(seenOf(p))
 			}
 		}
 	}
-}
-
-func (s *Spool) remember(a seenAt) {
-	s.seen[a.key] = a.expiry
-	s.order = append(s.order, a)
 }
