@@ -61,7 +61,7 @@ func pipelineFaults() []scenario {
 			during: func(t *testing.T, s *stack, began time.Time) { s.only(t, began, "FollowerDown") },
 		},
 		{
-			name: "node_exporter is killed", how: "SIGKILL", alerts: []string{"TargetDown"}, names: []string{"node-exporter"}, needs: []string{"host"},
+			name: "node_exporter is killed", how: "SIGKILL", alerts: []string{"TargetDown"}, names: []string{"node-exporter"}, needs: hostAlerts,
 			inject: func(t *testing.T, s *stack) { s.nodeExporter.kill(t) },
 			repair: func(t *testing.T, s *stack) { s.nodeExporter.start(t) },
 		},

@@ -36,6 +36,7 @@ func (s *stack) startExporters(t *testing.T) {
 	s.nodeExporter = s.newWatcher(t, "node-exporter", "node-exporter:9100", address, installed(t, "prometheus-node-exporter"),
 		"--web.listen-address="+address, "--no-collector.systemd")
 	s.nodeExporter.relay.fault(" calm", trouble{path: "/metrics", lines: calm(s.began)})
+	s.nodeExporter.relay.fault(" clock", rightClock)
 
 	address = freeAddress(t)
 	s.redisSeen = backing.StartProxy(t, s.redis.Addr)
