@@ -24,7 +24,7 @@ const (
 
 // longestWait is the most that a rule or a group of messages waits in lapsed time: what
 // takes an hour or more is lapsed further.
-const longestWait = time.Minute
+const longestWait = 45 * time.Second
 
 // lapse makes durations shorter.
 type lapse struct{ factor float64 }

@@ -25,7 +25,7 @@ func TestFilesRender(t *testing.T) {
 		{"scrape_timeout: 10s", "scrape_timeout: 1s"},
 		{"for: 30s", "for: 2s"},
 		{"for: 0s", "for: 0s"},
-		{"for: 1h", "for: 1m"},
+		{"for: 1h", "for: 45s"},
 		{"group_interval: 5m", "group_interval: 20s"},
 		{"keep_firing_for: 5m", "keep_firing_for: 20s"},
 		{"group_wait: 10s", "group_wait: 667ms"},

@@ -29,6 +29,8 @@ type scenario struct {
 	needs []string
 	// alone keeps every other scenario away.
 	alone bool
+	// last is for alerts that look back for days, so that it is not quiet again after them.
+	last bool
 	// window is how long the rule looks back, in real time, if that is why it takes longer.
 	window time.Duration
 
@@ -40,6 +42,8 @@ type scenario struct {
 	during func(t *testing.T, s *stack, began time.Time)
 	// after looks at what else has to be so when it is well again.
 	after func(t *testing.T, s *stack)
+	// then goes on with what this one left behind.
+	then *scenario
 }
 
 const (
@@ -86,6 +90,9 @@ func (sc *scenario) run(t *testing.T, s *stack) {
 	}
 	if sc.after != nil {
 		sc.after(t, s)
+	}
+	if sc.then != nil {
+		t.Run(sc.then.name, func(t *testing.T) { sc.then.run(t, s) })
 	}
 	if sc.alone {
 		s.settle(t)
