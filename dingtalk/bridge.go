@@ -224,7 +224,7 @@ func (b *Bridge) lane(name string) *lane {
 	}
 	l := b.lanes[name]
 	if l == nil {
-		l = &lane{Bridge: b, name: name, kick: make(chan struct{}, 1), announced: map[string]struct{}{}, forgot: b.options.Now()}
+		l = &lane{Bridge: b, name: name, kick: make(chan struct{}, 1), announced: map[string]struct{}{}, doubts: map[uint64]doubt{}, held: map[uint64][]uint64{}, forgot: b.options.Now()}
 		b.lanes[name] = l
 		b.running.Go(func() { l.run(b.laneCtx) })
 	}
@@ -247,7 +247,7 @@ func (b *Bridge) Reload() error {
 	for _, t := range s.targets {
 		for _, r := range t.robots {
 			r.gate.enable()
-			_ = b.spool.SetState("robot", r.gate.key, r.gate.state()) // the spool logs
+			_ = b.spool.SetState("robot", r.gate.key, r.gate.state(b.options.Now())) // the spool logs
 		}
 	}
 	b.start(s)

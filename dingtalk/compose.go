@@ -27,6 +27,9 @@ type draft struct {
 	digest   bool
 }
 
+// unreadable begins the reason of a dead letter.
+const unreadable = "cannot be read back from the spool: "
+
 // beat is the body of a dead man's entry.
 type beat struct {
 	Name string    `json:"name"`
@@ -43,7 +46,23 @@ func (l *lane) compose(s *setup, t *target, waiting []spool.Entry, short bool) (
 	case spool.Deadman:
 		return l.composeDeadman(s, t, head)
 	}
-	payloads := onlyPayloads(waiting)
+	rest, err := l.rest(waiting)
+	if err != nil {
+		return nil, err
+	}
+	payloads := slices.DeleteFunc(onlyPayloads(waiting), func(e spool.Entry) bool { _, later := rest[e.Group]; return later })
+	if e, ok := rest[head.Group]; ok {
+		if len(payloads) == 0 || payloads[0].Rank > head.Rank {
+			return l.composeReady(e)
+		}
+		head = payloads[0] // as urgent, and free to go
+	}
+	if chunk := l.doubtful(payloads); chunk != nil {
+		if len(chunk) == 1 {
+			return l.composeOne(s, t, chunk[0])
+		}
+		payloads = chunk
+	}
 	if len(payloads) > s.config.Digest.After || short && len(payloads) > 1 {
 		if d, err := l.composeDigest(s, t, payloads); d != nil || err == nil {
 			return d, err
@@ -72,7 +91,7 @@ func firstOfGroup(payloads []spool.Entry, head spool.Entry) spool.Entry {
 func (l *lane) composeOne(s *setup, t *target, e spool.Entry) (*draft, error) {
 	p, err := l.payload(e)
 	if errors.As(err, new(*message.DecodeError)) {
-		return nil, l.bury([]spool.Entry{e}, &stored{}, "cannot be read back from the spool: "+err.Error())
+		return nil, l.bury([]spool.Entry{e}, &stored{}, unreadable+err.Error())
 	}
 	if err != nil {
 		return nil, err
@@ -88,7 +107,7 @@ func (l *lane) composeOne(s *setup, t *target, e spool.Entry) (*draft, error) {
 		return d, nil
 	}
 	parts, err := s.templates.Digests(d.payloads, t.Mention, maxParts)
-	if err != nil || len(parts) < 2 || l.spool.Replace(d.entries, l.ready(d, storedAll(parts), isDigest)...) != nil {
+	if err != nil || len(parts) < 2 || l.split(d, storedAll(parts), isDigest) != nil {
 		return d, nil // better a message that is cut than none
 	}
 	return nil, nil
@@ -102,6 +121,9 @@ func (l *lane) composeDigest(s *setup, t *target, payloads []spool.Entry) (*draf
 	slices.SortFunc(d.entries, bySeq)
 	for _, e := range d.entries {
 		p, err := l.payload(e)
+		if errors.As(err, new(*message.DecodeError)) {
+			return nil, l.bury([]spool.Entry{e}, &stored{}, unreadable+err.Error())
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -118,7 +140,7 @@ func (l *lane) composeDigest(s *setup, t *target, payloads []spool.Entry) (*draf
 		return nil, err
 	}
 	if len(parts) > 1 {
-		return nil, l.spool.Replace(d.entries, l.ready(d, storedAll(parts), isDigest)...)
+		return nil, l.split(d, storedAll(parts), isDigest)
 	}
 	d.message = storedOf(parts[0])
 	return d, nil
@@ -209,31 +231,4 @@ func (l *lane) input(s *setup, t *target, p *message.Payload) message.Input {
 func (l *lane) templateFailed(target string, err error) {
 	l.metrics.templates.WithLabelValues(target).Inc()
 	l.templateLog.say(l.options.Now(), l.options.Logger, "a template failed; the message is made without it", "target", target, "err", err)
-}
-
-// ready makes entries of messages. The last one stands for the notifications, so that
-// they are counted when all of them is sent.
-func (l *lane) ready(d *draft, parts []stored, tried uint8) []spool.Item {
-	first := d.entries[0]
-	if d.digest {
-		tried |= isDigest
-	}
-	items := make([]spool.Item, len(parts))
-	for i, p := range parts {
-		e := spool.Entry{Target: l.name, Kind: spool.Ready, Rank: rankStarted, Tried: first.Tried | tried, Received: first.Received}
-		if i == 0 {
-			e.Rank = min(first.Rank, rankStarted)
-		}
-		for _, one := range d.entries {
-			e.Received = earlier(e.Received, one.Received)
-			if i == 0 {
-				e.Rank = min(e.Rank, one.Rank)
-			}
-		}
-		if i == len(parts)-1 {
-			e.Count = uint16(min(count(d.entries), 1<<16-1))
-		}
-		items[i] = spool.Item{Entry: e, Body: p.json()}
-	}
-	return items
 }

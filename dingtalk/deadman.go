@@ -67,6 +67,8 @@ func (ds *deadmen) configure(all map[string]config.Deadman) {
 				ds.log.Warn("the state of a switch cannot be read; it starts anew", "name", name, "err", err)
 			}
 		}
+		// What lies ahead was written before the clock was set back.
+		d.state.Last, d.state.Missing, d.state.Told = earlier(d.state.Last, d.since), earlier(d.state.Missing, d.since), earlier(d.state.Told, d.since)
 		ds.byName[name] = d
 	}
 	ds.nudge()

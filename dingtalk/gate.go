@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/fanfare-push/fanfare/dingtalk/spool"
 )
 
 // How a robot is spared. DingTalk takes 20 messages in any minute and bans a robot that
@@ -18,7 +20,29 @@ const (
 	firstBackoff  = time.Second
 	longestWait   = time.Minute
 	leastForAlarm = 6 // a sixth of the limit is kept for critical messages
+	agedAfter     = time.Minute
 )
+
+// haste says how soon a message should go.
+type haste int
+
+// The degrees of haste: urgent messages may use all of the limit; what has waited for
+// more than agedAfter takes turns with them.
+const (
+	usual haste = iota
+	aged
+	urgent
+)
+
+func hasteOf(waiting []spool.Entry, now time.Time) haste {
+	switch {
+	case waiting[0].Rank <= rankCritical:
+		return urgent
+	case now.Sub(oldest(waiting)) > agedAfter:
+		return aged
+	}
+	return usual
+}
 
 // gate knows when a robot may send. It belongs to the robot's address, not to a target:
 // targets that share a robot share its gate.
@@ -27,6 +51,8 @@ type gate struct {
 
 	mu       sync.Mutex
 	sent     []time.Time // in the last minute, oldest first
+	hasty    bool        // the last of them was urgent
+	success  time.Time   // of the last message that DingTalk took
 	banned   time.Time   // until then
 	disabled time.Time   // until then
 	rest     time.Time   // until then, after a failure of the network
@@ -39,6 +65,7 @@ type gateState struct {
 	Sent     []time.Time `json:"sent,omitempty"`
 	Banned   time.Time   `json:"banned,omitzero"`
 	Disabled time.Time   `json:"disabled,omitzero"`
+	At       time.Time   `json:"at,omitzero"` // when this was written
 }
 
 func newGate(key string, stored []byte, now time.Time) *gate {
@@ -47,13 +74,11 @@ func newGate(key string, stored []byte, now time.Time) *gate {
 	if len(stored) == 0 || json.Unmarshal(stored, &s) != nil {
 		return g
 	}
+	back := max(s.At.Sub(now), 0) // so far the clock was set back
 	for _, t := range s.Sent {
-		if t.After(now) { // the clock was set back
-			t = now
-		}
-		g.sent = append(g.sent, t)
+		g.sent = append(g.sent, earlier(t.Add(-back), now))
 	}
-	g.banned, g.disabled = earlier(s.Banned, now.Add(time.Hour)), earlier(s.Disabled, now.Add(disableTime))
+	g.banned, g.disabled = earlier(s.Banned.Add(-back), now.Add(time.Hour)), earlier(s.Disabled.Add(-back), now.Add(disableTime))
 	return g
 }
 
@@ -72,10 +97,10 @@ func later(a, b time.Time) time.Time {
 }
 
 // state is for the spool.
-func (g *gate) state() []byte {
+func (g *gate) state(now time.Time) []byte {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	b, err := json.Marshal(gateState{Sent: g.sent, Banned: g.banned, Disabled: g.disabled})
+	b, err := json.Marshal(gateState{Sent: g.sent, Banned: g.banned, Disabled: g.disabled, At: now})
 	if err != nil {
 		return nil // times only: it cannot fail before the year 10000
 	}
@@ -93,8 +118,8 @@ func (g *gate) forget(now time.Time) {
 
 // room says how much of the limit a message may use: the last of it is for the
 // critical ones.
-func room(limit int, critical bool) int {
-	if critical {
+func room(limit int, h haste) int {
+	if h == urgent {
 		return limit
 	}
 	return max(limit-limit/leastForAlarm, 1)
@@ -105,23 +130,30 @@ func room(limit int, critical bool) int {
 // Half of a minute's messages go as they come. The others are spread over the minute,
 // so that what comes in a burst waits seconds for the next digest and not a minute for
 // the window to move.
-func (g *gate) free(now time.Time, limit int, critical bool) time.Time {
+func (g *gate) free(now time.Time, limit int, h haste) time.Time {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return later(later(g.banned, g.disabled), later(g.rest, g.paced(now, limit, critical)))
+	return later(later(g.banned, g.disabled), later(g.rest, g.paced(now, limit, h)))
 }
 
-func (g *gate) paced(now time.Time, limit int, critical bool) time.Time {
+func (g *gate) paced(now time.Time, limit int, h haste) time.Time {
 	g.forget(now)
-	allowed, n := room(limit, critical), len(g.sent)
+	allowed, n := room(limit, h), len(g.sent)
 	if n >= allowed {
 		return g.sent[n-allowed].Add(window)
 	}
-	if burst := (allowed + 1) / 2; n >= burst {
-		return g.sent[n-1].Add(window / time.Duration(allowed-burst+1))
+	if n < (allowed+1)/2 {
+		return time.Time{}
 	}
-	return time.Time{}
+	gap := spacing(allowed)
+	if h == aged && g.hasty { // its turn, a little before that of the next urgent one
+		gap = min(gap, spacing(limit)*9/10)
+	}
+	return g.sent[n-1].Add(gap)
 }
+
+// spacing is the time between two messages of the second half of a minute's.
+func spacing(allowed int) time.Duration { return window / time.Duration(allowed-(allowed+1)/2+1) }
 
 // short reports whether messages are worth saving.
 func (g *gate) short(now time.Time, limit int) bool {
@@ -132,21 +164,28 @@ func (g *gate) short(now time.Time, limit int) bool {
 }
 
 // reserve takes the place of one message, unless somebody was faster.
-func (g *gate) reserve(now time.Time, limit int, critical bool) bool {
+func (g *gate) reserve(now time.Time, limit int, h haste) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if later(later(g.banned, g.disabled), later(g.rest, g.paced(now, limit, critical))).After(now) {
+	if later(later(g.banned, g.disabled), later(g.rest, g.paced(now, limit, h))).After(now) {
 		return false
 	}
-	g.sent = append(g.sent, now)
+	g.sent, g.hasty = append(g.sent, now), h == urgent
 	return true
 }
 
-func (g *gate) succeeded() {
+func (g *gate) succeeded(now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.failures, g.busy = 0, 0
+	g.failures, g.busy, g.success = 0, 0, now
 	g.rest = time.Time{} // a ban stays: another target's message may have caused it since
+}
+
+// tookSince reports whether DingTalk has taken a message of the robot since a time.
+func (g *gate) tookSince(t time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.success.After(t)
 }
 
 func (g *gate) ban(until time.Time) {

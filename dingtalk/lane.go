@@ -41,6 +41,8 @@ type lane struct {
 	urgent    uint8               // rank of the most urgent entry at the last look
 	announced map[string]struct{} // alerts that people were told of as firing, for drop_resolved
 	forgot    time.Time           // what it was told before this is not in announced
+	doubts    map[uint64]doubt    // of entries, by sequence
+	held      map[uint64][]uint64 // groups of the messages that were made already, by sequence
 }
 
 // wake makes the lane look again.
@@ -101,19 +103,29 @@ func (l *lane) step() time.Duration {
 	if t.preview() {
 		return l.show(s, t, waiting)
 	}
-	limit, critical := s.config.Limits.PerMinute, waiting[0].Rank <= rankCritical
-	r, at := t.usable(now, limit, critical)
+	waiting = l.doubtfulLast(waiting)
+	limit, h := s.config.Limits.PerMinute, hasteOf(waiting, now)
+	r, at := t.usable(now, limit, h)
 	if r.Robot == nil {
-		return min(max(at.Sub(now), time.Millisecond), expiry)
+		return min(l.aging(at, waiting, h, now), expiry)
 	}
 	d, err := l.compose(s, t, waiting, r.gate.short(now, limit))
 	if err != nil {
 		return l.trouble(err)
 	}
-	if d == nil || !r.gate.reserve(now, limit, critical) {
+	if d == nil || !r.gate.reserve(now, limit, h) {
 		return 0
 	}
 	return l.send(s, r, d)
+}
+
+// aging is how long to wait until a time, but no longer than until what waits has aged.
+func (l *lane) aging(at time.Time, waiting []spool.Entry, h haste, now time.Time) time.Duration {
+	pause := max(at.Sub(now), time.Millisecond)
+	if old := oldest(waiting).Add(agedAfter + time.Millisecond).Sub(now); h == usual && old > 0 {
+		pause = min(pause, old)
+	}
+	return pause
 }
 
 // send makes one attempt. The place it takes in the robot's minute is on disk before the
@@ -135,7 +147,7 @@ func (l *lane) send(s *setup, r post, d *draft) time.Duration {
 
 // keep writes the state of a gate. If that fails the message goes all the same: to be
 // late is worse than to forget, and the spool has said so already.
-func (l *lane) keep(g *gate) { _ = l.spool.SetState("robot", g.key, g.state()) }
+func (l *lane) keep(g *gate) { _ = l.spool.SetState("robot", g.key, g.state(l.options.Now())) }
 
 // show is what preview mode does instead of sending.
 func (l *lane) show(s *setup, t *target, waiting []spool.Entry) time.Duration {

@@ -15,9 +15,13 @@ func (l *lane) settle(s *setup, r post, d *draft, result robot.Result) time.Dura
 		result.Kind = robot.Network // a proxy's 502 says nothing about the robot
 	}
 	now, log := l.options.Now(), l.options.Logger.With("target", l.name, "robot", r.Name(), "code", result.Code, "answer", result.Text)
+	if result.Doubtful && l.doubt(r, d, now) {
+		return l.giveUp(d, "DingTalk takes other messages of the robot, but not this one: "+result.Text, log)
+	}
 	switch result.Kind {
 	case robot.Sent:
-		r.gate.succeeded()
+		r.gate.succeeded(now)
+		l.trust(d)
 		l.metrics.success.WithLabelValues(l.name).Set(unix(now))
 		l.finish(d, noteSent)
 	case robot.RateLimited:
@@ -28,6 +32,11 @@ func (l *lane) settle(s *setup, r post, d *draft, result robot.Result) time.Dura
 		banned := r.gate.wasBusy(now)
 		log.Warn("DingTalk is busy", "robot_rests", banned)
 	case robot.Misconfigured, robot.Disabled:
+		if result.Doubtful {
+			r.gate.disable(now.Add(doubtTime))
+			log.Error("DingTalk misses a keyword in the message; the robot rests, then other messages are tried before this one", "for", doubtTime)
+			break
+		}
 		r.gate.disable(now.Add(disableTime))
 		log.Error("DingTalk refuses the robot; it is left out until the configuration is reloaded or an hour has passed", "why", result.Kind.String())
 	case robot.TooLong:
@@ -52,7 +61,7 @@ func (l *lane) remedy(s *setup, d *draft, what uint8, result robot.Result, log *
 	if what == triedCut {
 		parts = d.message.halves()
 	}
-	if err := l.spool.Replace(d.entries, l.ready(d, parts, what)...); err != nil {
+	if err := l.split(d, parts, what); err != nil {
 		return l.trouble(err)
 	}
 	return 0

@@ -112,10 +112,10 @@ func (s *setup) summary() (targets, preview int) {
 }
 
 // usable finds the first robot of a target that may send now, or when there will be one.
-func (t *target) usable(now time.Time, limit int, critical bool) (post, time.Time) {
+func (t *target) usable(now time.Time, limit int, h haste) (post, time.Time) {
 	var soonest time.Time
 	for _, r := range t.robots {
-		at := r.gate.free(now, limit, critical)
+		at := r.gate.free(now, limit, h)
 		if !at.After(now) {
 			return r, at
 		}

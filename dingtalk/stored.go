@@ -14,6 +14,8 @@ type stored struct {
 	Text      string     `json:"text"`
 	At        message.At `json:"at"`
 	Truncated int        `json:"truncated,omitempty"`
+	// Groups are those of the notifications it is made of; what they say next comes after it.
+	Groups []uint64 `json:"groups,omitempty"`
 }
 
 func storedOf(m message.Message) stored {

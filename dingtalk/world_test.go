@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -260,4 +261,19 @@ func (w *world) metric(name string, labels ...string) float64 {
 		}
 	}
 	return -1
+}
+
+func answerTo(p picky, r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.Contains(body, []byte(p.word)) {
+		w := httptest.NewRecorder()
+		_, err := w.WriteString(p.says)
+		return w.Result(), err
+	}
+	r = r.Clone(r.Context())
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return p.next.RoundTrip(r)
 }

@@ -35,7 +35,7 @@ func classify(status int, body []byte) Result {
 	case kind == Sent && status != http.StatusOK:
 		return Result{Kind: Busy, Code: CodeHTTP, Text: fmt.Sprintf("HTTP %d with errcode 0", status)}
 	}
-	result := Result{Kind: kind, Code: known(*a.Code), Text: a.words()}
+	result := Result{Kind: kind, Code: known(*a.Code), Text: a.words(), Doubtful: !ok && kind == Busy || *a.Code == 310000 && isKeyword(a.Message)}
 	if kind == RateLimited {
 		result.ban = banLimit
 		if *a.Code == 90030 {
@@ -94,13 +94,14 @@ func has(message string, words ...string) bool {
 	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(message, word) })
 }
 
-func tooFast(message string) bool { return has(message, "too fast", "太快") }
-func isTime(message string) bool  { return has(message, "timestamp", "expired", "过期") }
+func tooFast(message string) bool   { return has(message, "too fast", "太快") }
+func isKeyword(message string) bool { return has(message, "keyword", "关键词") }
+func isTime(message string) bool    { return has(message, "timestamp", "expired", "过期") }
 
 // explain says which of the four meanings of 310000 a message has.
 func explain(message string) string {
 	switch {
-	case has(message, "keyword", "关键词"):
+	case isKeyword(message):
 		return "none of the robot's keywords is in the message"
 	case isTime(message):
 		return "the clock of this machine is off by more than an hour"

@@ -58,6 +58,9 @@ type Result struct {
 	Text string
 	// Status is the HTTP status, 0 without an answer.
 	Status int
+	// Doubtful: the message may be the reason as well as the robot. DingTalk names no cause
+	// that is known, or misses a keyword.
+	Doubtful bool
 	// Until is when a rate limited robot may be tried again; zero for other kinds.
 	Until time.Time
 	// Skew is how far this machine's clock is ahead of DingTalk's, if DingTalk ever
