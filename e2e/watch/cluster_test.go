@@ -86,7 +86,11 @@ func (s *stack) newNode(t *testing.T, i int) *node {
 	s.net.add(n.links.address, n.gateway) // probes come another way
 	s.net.add(n.id+":3000", n.device)     // a probe goes there, see startExporters
 	s.net.add(n.id+":8008", n.websocket)
-	n.process = newProcess(t, n.id, fanfare, settings("node", shipped(t, "fanfare/cluster/node.yaml"), append(s.common(n.redis, n.zookeeper),
+	var own []string
+	if i == 1 {
+		own = []string{"push.unicast_rate=" + unicastRate}
+	}
+	n.process = newProcess(t, n.id, fanfare, settings("node", shipped(t, "fanfare/cluster/node.yaml"), append(append(s.common(n.redis, n.zookeeper), own...),
 		"node.id="+n.id, "node.public_ip="+n.id,
 		"node.listen.device="+n.device, "node.listen.websocket="+n.websocket, "node.listen.gateway="+n.gateway, "node.listen.ops="+n.ops, "node.listen.admin=",
 		"node.advertise.device="+n.device, "node.advertise.websocket="+n.websocket, "node.advertise.gateway="+n.links.address, "node.advertise.ops="+n.id+":9310",

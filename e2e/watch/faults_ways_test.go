@@ -12,21 +12,21 @@ func wayFaults() []scenario {
 	return []scenario{
 		{
 			name: "nobody gets to the gateway of a node", how: "its network breaks", alerts: []string{"FanfareCanaryFailing"},
-			labels: map[string]string{"node": "node-2", "to": "node-2"}, names: []string{"node-2"}, needs: []string{"links"},
-			inject: func(_ *testing.T, s *stack) { s.nodes[1].links.way.Break() },
-			repair: func(_ *testing.T, s *stack) { s.nodes[1].links.way.Heal() },
+			labels: map[string]string{"node": "node-1", "to": "node-1"}, names: []string{"node-1"}, needs: []string{"links", "pace of links"},
+			inject: func(_ *testing.T, s *stack) { s.nodes[0].links.way.Break() },
+			repair: func(_ *testing.T, s *stack) { s.nodes[0].links.way.Heal() },
 		},
 		{
 			name: "one node cannot reach another", how: "the network between the two breaks, in one direction", alerts: []string{"FanfareLinksDown"},
-			labels: map[string]string{"node": "node-1"}, names: []string{"node-1"}, needs: []string{"links", "warnings of node-1"},
-			inject: func(_ *testing.T, s *stack) { s.nodes[2].links.bar("node-1") },
-			repair: func(_ *testing.T, s *stack) { s.nodes[2].links.open("node-1") },
+			labels: map[string]string{"node": "node-2"}, names: []string{"node-2"}, needs: []string{"links"},
+			inject: func(_ *testing.T, s *stack) { s.nodes[0].links.bar("node-2") },
+			repair: func(_ *testing.T, s *stack) { s.nodes[0].links.open("node-2") },
 		},
 		{
 			name: "the network to a node's gateway is slow", how: "0.6 s in each direction", alerts: []string{"FanfareCanarySlow"},
-			labels: map[string]string{"node": "node-2"}, names: []string{"node-2"}, needs: []string{"links", "warnings of node-2"},
-			inject: func(_ *testing.T, s *stack) { s.nodes[1].links.way.Slow(600 * time.Millisecond) },
-			repair: func(_ *testing.T, s *stack) { s.nodes[1].links.way.Heal() },
+			labels: map[string]string{"node": "node-1"}, names: []string{"node-1"}, needs: []string{"pace of links"},
+			inject: func(_ *testing.T, s *stack) { s.nodes[0].links.way.Slow(600 * time.Millisecond) },
+			repair: func(_ *testing.T, s *stack) { s.nodes[0].links.way.Heal() },
 		},
 		{
 			name: "a node is cut off from Redis", how: "its network breaks", alerts: []string{"FanfareStoreFailing"},
@@ -36,9 +36,9 @@ func wayFaults() []scenario {
 		},
 		{
 			name: "the network from a node to Redis is slow", how: "0.1 s in each direction", alerts: []string{"FanfareStoreSlow"},
-			labels: map[string]string{"node": "node-3"}, names: []string{"node-3"}, needs: []string{"redis of node-3", "warnings of node-3"},
-			inject: func(_ *testing.T, s *stack) { s.nodes[2].redis.Slow(100 * time.Millisecond) },
-			repair: func(_ *testing.T, s *stack) { s.nodes[2].redis.Heal() },
+			labels: map[string]string{"node": "node-1"}, names: []string{"node-1"}, needs: []string{"redis of node-1"},
+			inject: func(_ *testing.T, s *stack) { s.nodes[0].redis.Slow(100 * time.Millisecond) },
+			repair: func(_ *testing.T, s *stack) { s.nodes[0].redis.Heal() },
 		},
 		{
 			name: "a node is cut off from ZooKeeper", how: "its network breaks", alerts: []string{"FanfareRegistryDisconnected"},

@@ -33,6 +33,7 @@ type stack struct {
 	alertmanager, bridge         *watcher
 	nodeExporter, redisExporter  *watcher
 	blackbox                     *watcher
+	thirdZooKeeper               *backing.Proxy // one of three addresses that are probed
 	redisSeen                    *backing.Proxy // what redis_exporter sees of Redis
 	redisHome                    string         // its directory
 	dingtalk                     *dingtalktest.Server

@@ -10,7 +10,7 @@ import (
 
 // faults are all scenarios. Each file faults_*_test.go has those of one subject.
 func faults() []scenario {
-	return slices.Concat(nodeFaults(), clusterFaults(), connectionFaults(), storeFaults(), deliveryFaults(), pipelineFaults(), dingtalkFaults(), wayFaults(), routeFaults(), serverFaults(), hostFaults())
+	return slices.Concat(nodeFaults(), clusterFaults(), connectionFaults(), storeFaults(), deliveryFaults(), pipelineFaults(), dingtalkFaults(), wayFaults(), routeFaults(), serverFaults(), promiseFaults(), hostFaults(), probeFaults(), prometheusFaults())
 }
 
 // TestStack starts everything once and then breaks it in every way there is.
@@ -20,7 +20,7 @@ func TestStack(t *testing.T) {
 	t.Run("every panel has data", func(t *testing.T) { dashboardsHaveData(t, s) })
 	t.Run("together", func(t *testing.T) {
 		for _, sc := range faults() {
-			if !sc.alone {
+			if !sc.alone && !sc.last {
 				t.Run(sc.name, func(t *testing.T) { t.Parallel(); sc.run(t, s) })
 			}
 		}
@@ -31,6 +31,13 @@ func TestStack(t *testing.T) {
 			t.Run(sc.name, func(t *testing.T) { sc.run(t, s) })
 		}
 	}
+	t.Run("at last", func(t *testing.T) {
+		for _, sc := range faults() {
+			if sc.last {
+				t.Run(sc.name, func(t *testing.T) { t.Parallel(); sc.run(t, s) })
+			}
+		}
+	})
 	t.Logf("time lapsed by %g\n%s", s.lapse.factor, s.results.table())
 	if os.Getenv("FANFARE_WATCH_WRITE") == "1" {
 		s.results.write(t, s.lapse)

@@ -120,7 +120,9 @@ func (s *stack) render(t *testing.T, client, from, to string, paths map[string]s
 // prometheus is a Prometheus server.
 type prometheus struct {
 	*watcher
-	config, rules string // rendered folders
+	config, rules string            // rendered folders
+	data          string            // its database
+	edited        map[string][]byte // what files held that a scenario changed
 }
 
 func (s *stack) startPrometheus(t *testing.T) {
@@ -134,6 +136,9 @@ func (s *stack) startPrometheus(t *testing.T) {
 		s.render(t, which, shipped(t, "prometheus-"+which), p.config, map[string]string{"/etc/prometheus-rules": p.rules, "/etc/prometheus": p.config})
 		s.render(t, which, shipped(t, "rules/"+which), p.rules, nil)
 		s.rules = append(s.rules, readRules(t, which, p.rules)...)
+		if p == s.follower2 {
+			s.probeZooKeepers(t)
+		}
 		p.start(t)
 	}
 }
@@ -141,10 +146,10 @@ func (s *stack) startPrometheus(t *testing.T) {
 func (s *stack) newPrometheus(t *testing.T, which string) *prometheus {
 	t.Helper()
 	address, dir := freeAddress(t), t.TempDir()
-	p := &prometheus{config: filepath.Join(dir, "config"), rules: filepath.Join(dir, "rules")}
+	p := &prometheus{config: filepath.Join(dir, "config"), rules: filepath.Join(dir, "rules"), data: filepath.Join(dir, "data")}
 	_, port, _ := net.SplitHostPort(address)
 	p.watcher = s.newWatcher(t, "prometheus-"+which, "prometheus-"+which+":9090", address, installed(t, "prometheus"),
-		"--config.file="+p.config+"/prometheus.yml", "--storage.tsdb.path="+filepath.Join(dir, "data"),
+		"--config.file="+p.config+"/prometheus.yml", "--storage.tsdb.path="+p.data,
 		"--web.listen-address="+address, "--web.external-url=http://127.0.0.1:"+port+"/",
 		"--query.lookback-delta="+formatDuration(s.lapse.span(defaultLookBack, s.lapse.interval(defaultScrape))),
 		"--rules.alert.resend-delay="+formatDuration(s.lapse.interval(defaultResend)))
