@@ -28,17 +28,15 @@ func promiseFaults() []scenario {
 
 // heldFault has a back end that sends faster than a node may.
 func heldFault() scenario {
-	var devices *crowd
 	var backEnd *sender
 	return scenario{
 		name: "a back end sends more than a node may", how: "400 pushes are always under way, and push.unicast_rate is " + unicastRate,
 		alerts: []string{"FanfareFlowControlHolds"}, labels: map[string]string{"node": "node-2"}, names: []string{"node-2"},
 		prepare: func(t *testing.T, s *stack) {
-			devices = s.newCrowd(t, s.nodes[1], "paced", 1, 4*time.Minute)
-			devices.read()
+			s.listening(t, s.nodes[1], []string{"paced"}, func(*client.Message) {})
 			backEnd = newSender(t, s.nodes[1].gateway)
 		},
-		inject: func(*testing.T, *stack) { backEnd.always(400, "paced-000") },
+		inject: func(*testing.T, *stack) { backEnd.always(400, "paced") },
 		repair: func(*testing.T, *stack) { backEnd.stop() },
 	}
 }
