@@ -31,6 +31,8 @@ type Registry interface {
 type Options struct {
 	// ConfigFile is the YAML file.
 	ConfigFile string
+	// Set has values that win over those of the file and the environment, as key=value.
+	Set []string
 	// DataDir is where the queue is kept.
 	DataDir string
 	// Listener accepts requests. The bridge closes it.
@@ -154,7 +156,9 @@ func (b *Bridge) use(s *setup) {
 	b.metrics.prepare(s)
 	b.metrics.reloadOK.WithLabelValues().Set(1)
 	b.metrics.reloadTime.WithLabelValues().Set(unix(b.options.Now()))
-	b.setup.Store(s)
+	if old := b.setup.Swap(s); old != nil {
+		old.client.CloseIdleConnections() // what is in use stays
+	}
 	b.deadmen.configure(s.config.Deadman)
 }
 
@@ -274,9 +278,7 @@ func (b *Bridge) Stop(ctx context.Context) error {
 	b.running.Wait()
 	stop()
 	b.cutSends()
-	if t, ok := b.options.Transport.(*http.Transport); ok {
-		t.CloseIdleConnections()
-	}
+	b.setup.Load().client.CloseIdleConnections()
 	return errors.Join(err, b.spool.Close())
 }
 

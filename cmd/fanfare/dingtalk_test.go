@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fanfare-push/fanfare/dingtalk/spool"
 )
 
 func TestDingTalkCheck(t *testing.T) {
@@ -36,6 +38,57 @@ func TestDingTalkCheck(t *testing.T) {
 		if code != exitUsage || !strings.Contains(errs, "bad.yml:4: targets.ops.sekret is not a known key") || strings.Count(errs, "\n") != 1 || strings.Contains(errs, "HUSH") {
 			t.Errorf("%s: %d %q", extra, code, errs)
 		}
+	}
+}
+
+func TestDingTalkSet(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.yml")
+	if err := os.WriteFile(file, []byte("targets: {ops: {url: ''}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		set, env, want string
+	}{
+		{"timeout=7s", "", ""},
+		{"limits.per_minute=x", "", "fanfare: --set: limits.per_minute must be a whole number from 1 to 1000\n"},
+		{"targets.ops.mention.mobiles=1,2", "FANFARE_DINGTALK_TIMEOUT=soon", "fanfare: FANFARE_DINGTALK_TIMEOUT: timeout must be a duration from 10ms to 5m0s, such as 500ms, 30s, 5m, 24h or 1d\n"},
+	} {
+		var out, errs bytes.Buffer
+		code := Run(t.Context(), []string{"dingtalk", "--config", file, "--check", "--set", c.set}, strings.NewReader(""), &out, &errs, []string{c.env})
+		if (code == exitOK) != (c.want == "") || errs.String() != c.want {
+			t.Errorf("%s %s: %d %q %q", c.set, c.env, code, out.String(), errs.String())
+		}
+	}
+}
+
+func TestDingTalkResend(t *testing.T) {
+	run := func(dir string) (int, string) {
+		var out, errs bytes.Buffer
+		code := Run(t.Context(), []string{"dingtalk", "--data-dir", dir, "--resend-dead-letters"}, strings.NewReader(""), &out, &errs, nil)
+		return code, out.String() + errs.String()
+	}
+	if code, text := run(filepath.Join(t.TempDir(), "nowhere")); code != exitFailure || !strings.Contains(text, "has no spool.db (--data-dir)") {
+		t.Errorf("no spool: %d %q", code, text)
+	}
+	dir := t.TempDir()
+	s, err := spool.Open(spool.Options{Dir: dir, Limits: spool.Limits{Queue: 10, Bytes: 1 << 20, DeadLetters: 10}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Accept(spool.Item{Entry: spool.Entry{Target: "ops", Kind: spool.Payload, Count: 1}, Body: []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Bury(s.Waiting("ops"), spool.DeadLetter{Target: "ops"}); err != nil {
+		t.Fatal(err)
+	}
+	if code, text := run(dir); code != exitFailure || !strings.Contains(text, "in use by another process") {
+		t.Errorf("while it is open: %d %q", code, text)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code, text := run(dir); code != exitOK || !strings.Contains(text, "1 dead letters with 1 notifications wait again") {
+		t.Errorf("%d %q", code, text)
 	}
 }
 

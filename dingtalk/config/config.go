@@ -24,6 +24,9 @@ type Config struct {
 	DefaultMessage Message
 	// Timeout bounds one request to DingTalk or Alertmanager.
 	Timeout time.Duration
+	// CA has certificates in PEM form that are trusted besides the system's, by requests to
+	// DingTalk and Alertmanager; it is not shown.
+	CA Secret
 	// Targets by name.
 	Targets map[string]*Target
 	// Language of the built-in messages and pages: "zh" or "en".

@@ -13,23 +13,26 @@ import (
 // maxFile bounds the configuration file and each template, in bytes.
 const maxFile = 1 << 20
 
-// Load reads and checks a file and those it names. getenv looks a variable up. The error
-// is [Problems], all that were found.
-func Load(file string, getenv func(string) (string, bool)) (*Config, error) {
+// Load reads and checks a file and those it names. getenv looks a variable up; set has
+// values that win over the environment's and the file's, each as key=value. The error is
+// [Problems], all that were found.
+func Load(file string, getenv func(string) (string, bool), set ...string) (*Config, error) {
 	data, err := readFile(file, maxFile)
 	if err != nil {
 		return nil, Problems{{File: file, Text: err.Error()}}
 	}
-	return Parse(file, data, getenv)
+	return Parse(file, data, getenv, set...)
 }
 
 // Parse is [Load] for a file whose content is at hand.
-func Parse(file string, data []byte, getenv func(string) (string, bool)) (*Config, error) {
+func Parse(file string, data []byte, getenv func(string) (string, bool), set ...string) (*Config, error) {
 	r := &reader{file: file, getenv: getenv, anchors: map[string]ast.Node{}}
 	c := defaults(file)
+	r.assignments(set)
 	body := r.parse(data)
 	if len(r.problems) == 0 {
 		r.config(c, body)
+		r.unused()
 	}
 	if c.Location == nil {
 		c.Location = shanghai()

@@ -30,6 +30,7 @@ func (r *reader) config(c *Config, body ast.Node) {
 		"template":            r.intoText(&template),
 		"templates":           r.intoTexts(&c.Templates),
 		"default_message":     r.message(&c.DefaultMessage),
+		"ca_file":             r.intoCertificates(&c.CA),
 		"timeout":             r.intoDuration(&c.Timeout, 10*time.Millisecond, 5*time.Minute),
 		"targets":             r.targets(c),
 		"language":            r.language(&c.Language),

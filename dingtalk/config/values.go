@@ -1,10 +1,12 @@
 package config
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +19,9 @@ func (r *reader) text(key string, node ast.Node) (string, int, bool) {
 	raw, line, ok := r.scalar(key, node)
 	if !ok {
 		return "", line, false
+	}
+	if r.source != "" { // it may be a secret that looks like a variable
+		return raw, line, true
 	}
 	out, err := expand(raw, r.getenv)
 	if err != nil {
@@ -51,14 +56,18 @@ func (r *reader) intoSecret(into *Secret) member {
 	}
 }
 
-// maxSecretFile bounds a file that holds one secret, in bytes.
-const maxSecretFile = 64 << 10
+// maxSecretFile bounds a file that holds one secret, or certificates, in bytes.
+const maxSecretFile = 1 << 20
 
 // intoSecretFile reads the secret from the named file, relative to the configuration.
 func (r *reader) intoSecretFile(into *Secret) member {
 	return func(key string, node ast.Node) {
 		name, line, ok := r.text(key, node)
 		if !ok || name == "" {
+			return
+		}
+		if looksSecret(name) {
+			r.problem(line, key, "must be the name of a file; this looks like the address, token or secret itself, which belongs into that file")
 			return
 		}
 		if !filepath.IsAbs(name) {
@@ -71,6 +80,25 @@ func (r *reader) intoSecretFile(into *Secret) member {
 			return
 		}
 		*into = Secret(strings.TrimSpace(string(data)))
+	}
+}
+
+// tokenLike is what DingTalk's tokens and secrets look like.
+var tokenLike = regexp.MustCompile(`^(SEC)?[0-9a-fA-F]{32,}$`)
+
+// looksSecret reports whether somebody wrote a secret where its file belongs.
+func looksSecret(name string) bool {
+	return strings.Contains(name, "access_token") || strings.Contains(name, "://") || tokenLike.MatchString(name)
+}
+
+// intoCertificates reads the certificates of a file in PEM form.
+func (r *reader) intoCertificates(into *Secret) member {
+	return func(key string, node ast.Node) {
+		r.intoSecretFile(into)(key, node)
+		if *into != "" && !x509.NewCertPool().AppendCertsFromPEM([]byte(*into)) {
+			_, line := r.value(node)
+			r.problem(line, key, "%s has no certificate in PEM form", r.files[len(r.files)-1])
+		}
 	}
 }
 

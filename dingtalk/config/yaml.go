@@ -30,6 +30,9 @@ type reader struct {
 	tooMany  bool
 	problems Problems
 	files    []string // that values were read from
+	set      map[string]string
+	used     []string // keys of set
+	source   string   // of the value in hand, if it is not the file
 }
 
 func lineOf(node ast.Node) int {
@@ -47,7 +50,11 @@ func tokenLine(t *token.Token) int {
 }
 
 func (r *reader) problem(line int, key, format string, args ...any) {
-	r.problems = append(r.problems, Problem{File: r.file, Line: line, Key: key, Text: fmt.Sprintf(format, args...)})
+	p := Problem{File: r.file, Line: line, Key: key, Text: fmt.Sprintf(format, args...)}
+	if r.source != "" {
+		p.File, p.Line = strings.TrimSuffix(r.source, ":"), 0
+	}
+	r.problems = append(r.problems, p)
 }
 
 // parse returns the body of the only document, nil for an empty file.
@@ -176,14 +183,22 @@ func (r *reader) merged(key string, node ast.Node, seen map[string]int, depth in
 
 // section reads a mapping with known keys.
 func (r *reader) section(key string, node ast.Node, members map[string]member) {
+	there := map[string]bool{}
 	for _, e := range r.entries(key, node, 0) {
 		read, ok := members[e.name]
+		there[e.name] = true
 		if !ok {
 			r.problem(e.line, join(key, e.name), "is not a known key; known here: %s", strings.Join(sortedKeys(members), ", "))
 			continue
 		}
 		read(join(key, e.name), located{e.node, e.line})
 	}
+	for _, name := range sections() {
+		if read := members[name]; read != nil && !there[name] {
+			read(join(key, name), nil)
+		}
+	}
+	r.overrides(key, members)
 }
 
 // each reads a mapping with names of the user's choice.
@@ -217,6 +232,12 @@ func (r *reader) list(key string, node ast.Node) []ast.Node {
 	switch s := n.(type) {
 	case nil:
 		return nil
+	case given:
+		var list []ast.Node
+		for _, one := range strings.Split(s.text, ",") {
+			list = append(list, given{text: strings.TrimSpace(one)})
+		}
+		return list
 	case *ast.SequenceNode:
 		return s.Values
 	}
@@ -231,6 +252,8 @@ func (r *reader) scalar(key string, node ast.Node) (text string, line int, ok bo
 	switch s := n.(type) {
 	case nil:
 		return "", line, !r.tooMany
+	case given:
+		return s.text, 0, true
 	case *ast.StringNode:
 		return s.Value, line, true
 	case *ast.LiteralNode:
