@@ -13,6 +13,7 @@ func wayFaults() []scenario {
 		{
 			name: "nobody gets to the gateway of a node", how: "its network breaks", alerts: []string{"FanfareCanaryFailing"},
 			labels: map[string]string{"node": "node-1", "to": "node-1"}, names: []string{"node-1"}, needs: []string{"links", "pace of links"},
+			also:   []string{"FanfareLinksDown"}, // a test push is doubted for 2 s, however time is lapsed
 			inject: func(_ *testing.T, s *stack) { s.nodes[0].links.way.Break() },
 			repair: func(_ *testing.T, s *stack) { s.nodes[0].links.way.Heal() },
 		},
@@ -45,6 +46,10 @@ func wayFaults() []scenario {
 			labels: map[string]string{"node": "node-3"}, names: []string{"node-3"}, alone: true,
 			inject: func(_ *testing.T, s *stack) { s.nodes[2].zookeeper.Break() },
 			repair: func(t *testing.T, s *stack) { s.nodes[2].zookeeper.Heal(); s.awaitNode(t, s.nodes[2]) },
+			during: func(t *testing.T, s *stack, began time.Time) {
+				eventually(t, "the allocators take node-3 for lost", func() string { return s.listed("node-3", "lost") })
+				s.only(t, began, "FanfareRegistryDisconnected")
+			},
 		},
 		{
 			name: "ZooKeeper takes long to answer", how: "its network to an allocator takes 0.15 s in each direction", alerts: []string{"ZooKeeperSlow"},
