@@ -86,6 +86,7 @@ type Bridge struct {
 	metrics   *metrics
 	deadmen   *deadmen
 	recent    recent
+	twins     twins
 	ownKey    []byte
 	pages     *template.Template
 	server    http.Server

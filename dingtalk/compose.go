@@ -96,6 +96,9 @@ func (l *lane) composeOne(s *setup, t *target, e spool.Entry) (*draft, error) {
 	if err != nil {
 		return nil, err
 	}
+	if l.elsewhere(s, t, e, p) {
+		return nil, l.drop([]spool.Entry{e}, noteOther)
+	}
 	in := l.input(s, t, p)
 	m, err := s.templates.Render(in)
 	if err != nil {
@@ -119,6 +122,7 @@ func (l *lane) composeDigest(s *setup, t *target, payloads []spool.Entry) (*draf
 	d := &draft{entries: choose(payloads), digest: true}
 	var all []*message.Payload
 	slices.SortFunc(d.entries, bySeq)
+	var others []spool.Entry
 	for _, e := range d.entries {
 		p, err := l.payload(e)
 		if errors.As(err, new(*message.DecodeError)) {
@@ -127,12 +131,17 @@ func (l *lane) composeDigest(s *setup, t *target, payloads []spool.Entry) (*draf
 		if err != nil {
 			return nil, err
 		}
+		if l.elsewhere(s, t, e, p) {
+			others = append(others, e)
+		}
 		all = append(all, p)
+	}
+	if len(others) > 0 { // the rest may be few enough to do without a digest
+		return nil, l.drop(others, noteOther)
 	}
 	d.payloads = merge(all, l.dropper(s))
 	if len(d.payloads) == 0 {
-		l.metrics.notes.WithLabelValues(l.name, noteDropped).Add(float64(count(d.entries)))
-		return nil, l.spool.Replace(d.entries)
+		return nil, l.drop(d.entries, noteDropped)
 	}
 	parts, err := s.templates.Digests(d.payloads, t.Mention, maxParts)
 	if err != nil || len(parts) == 0 {

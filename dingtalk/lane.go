@@ -103,6 +103,10 @@ func (l *lane) step() time.Duration {
 	if t.preview() {
 		return l.show(s, t, waiting)
 	}
+	waiting, pause := t.ripe(waiting, now)
+	if len(waiting) == 0 {
+		return min(pause, expiry)
+	}
 	waiting = l.doubtfulLast(waiting)
 	limit, h := s.config.Limits.PerMinute, hasteOf(waiting, now)
 	r, at := t.usable(now, limit, h)
@@ -183,6 +187,15 @@ func (l *lane) finish(d *draft, result string) {
 		l.metrics.digests.WithLabelValues(l.name).Inc()
 	}
 	l.announce(d)
+}
+
+// drop takes out what needs no message, for the reason given as the result.
+func (l *lane) drop(entries []spool.Entry, result string) error {
+	if err := l.spool.Replace(entries); err != nil {
+		return err
+	}
+	l.metrics.notes.WithLabelValues(l.name, result).Add(float64(count(entries)))
+	return nil
 }
 
 func (l *lane) expire(s *setup, old []spool.Entry) time.Duration {

@@ -24,6 +24,7 @@ const (
 	notePreview  = "preview"
 	noteDead     = "dead_letter"
 	noteDropped  = "dropped_resolved"
+	noteOther    = "elsewhere" // said by another target with the same robots
 )
 
 func webhookResults() []string {
@@ -31,7 +32,7 @@ func webhookResults() []string {
 }
 
 func noteResults() []string {
-	return []string{noteSent, noteDigested, notePreview, noteDead, noteDropped}
+	return []string{noteSent, noteDigested, notePreview, noteDead, noteDropped, noteOther}
 }
 
 // metrics are the bridge's counters. What can be read off its state is collected at

@@ -28,6 +28,9 @@ type target struct {
 	*config.Target
 	message config.Message
 	robots  []post // with an address; none: messages are only shown
+
+	twins    []string // targets with the same robots
+	patience int      // up to this rank notifications wait for a louder twin's; -1: none
 }
 
 func (t *target) preview() bool { return len(t.robots) == 0 }
@@ -59,6 +62,7 @@ func newSetup(o Options, gateOf func(key string) *gate, ownKey []byte) (*setup, 
 			return nil, err
 		}
 	}
+	s.findTwins()
 	if c.Links.Bridge != "" && c.Silence.Alertmanager != "" {
 		key := ownKey
 		if c.Silence.Key != "" {

@@ -57,6 +57,9 @@ func (b *Bridge) webhook(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, "OK")
 	default:
 		result(webhookAccepted)
+		if len(s.targets[name].twins) > 0 {
+			b.twins.note(name, p, b.options.Now())
+		}
 		b.wake(name)
 		answer(w, http.StatusOK, "OK")
 	}
@@ -149,11 +152,7 @@ func rankOf(p *message.Payload) uint8 {
 // keyOf is the same for two notifications that say the same: which group, and which
 // alerts in which state since when. An alert that ends and fires again has another start.
 func keyOf(target string, p *message.Payload) spool.Key {
-	lines := make([]string, len(p.Alerts))
-	for i, a := range p.Alerts {
-		lines[i] = identity(a) + "\x00" + a.Status + "\x00" + a.StartsAt.UTC().Format(time.RFC3339Nano)
-	}
-	slices.Sort(lines)
+	lines := alertLines(p)
 	h := sha256.New()
 	for _, part := range append([]string{target, p.GroupKey, p.Status}, lines...) {
 		var length [4]byte
@@ -162,6 +161,16 @@ func keyOf(target string, p *message.Payload) spool.Key {
 		io.WriteString(h, part)
 	}
 	return spool.Key(h.Sum(nil))
+}
+
+// alertLines is a line for each alert with its state, in order.
+func alertLines(p *message.Payload) []string {
+	lines := make([]string, len(p.Alerts))
+	for i, a := range p.Alerts {
+		lines[i] = identity(a) + "\x00" + a.Status + "\x00" + a.StartsAt.UTC().Format(time.RFC3339Nano)
+	}
+	slices.Sort(lines)
+	return lines
 }
 
 // cut shortens what a stranger sent for an answer or a log.
