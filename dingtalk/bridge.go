@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/fanfare-push/fanfare/dingtalk/spool"
 )
@@ -90,7 +91,7 @@ type Bridge struct {
 	ownKey    []byte
 	pages     *template.Template
 	server    http.Server
-	bodies    chan struct{} // taken while a body is in memory
+	bodies    *semaphore.Weighted // bytes of the bodies in memory
 	conns     atomic.Int32
 	reloading sync.Mutex
 
@@ -119,7 +120,7 @@ func New(o Options) (*Bridge, error) {
 		return nil, err
 	}
 	b := &Bridge{options: o, metrics: newMetrics(o.Registry), gates: map[string]*gate{}, lanes: map[string]*lane{},
-		pages: parsePages(), bodies: make(chan struct{}, maxBodies), served: make(chan struct{})}
+		pages: parsePages(), bodies: semaphore.NewWeighted(maxBodies), served: make(chan struct{})}
 	b.laneCtx, b.endLanes = context.WithCancel(context.Background())
 	b.sendCtx, b.cutSends = context.WithCancel(context.Background())
 	var err error

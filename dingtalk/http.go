@@ -19,8 +19,9 @@ const (
 	writeTimeout      = 60 * time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeader         = 16 << 10
-	maxConns          = 512 // one more is closed at once
-	maxBodies         = 64  // in memory at a time
+	maxConns          = 512      // one more is closed at once
+	maxBodies         = 16 << 20 // bytes of them in memory at a time
+	leastBody         = 64 << 10 // that each counts for
 	bodyWait          = 10 * time.Second
 	retryAfter        = "10" // seconds
 )

@@ -2,6 +2,7 @@ package dingtalk
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -33,12 +34,12 @@ func (b *Bridge) webhook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	result := func(what string) { b.metrics.webhooks.WithLabelValues(name, what).Inc() }
-	status, err := b.admit(w, r, s.config.Limits.Body)
+	release, status, err := b.admit(w, r, s.config.Limits.Body)
 	if status != http.StatusOK {
 		b.refused(w, s, name, status, err)
 		return
 	}
-	defer b.release()
+	defer release()
 	body, p, status, err := b.read(w, r, s.config.Limits.Body)
 	if status != http.StatusOK {
 		b.refused(w, s, name, status, err)
@@ -83,7 +84,10 @@ func (b *Bridge) refused(w http.ResponseWriter, s *setup, target string, status 
 // read reads and decodes a body. A status other than 200 comes with an error for the
 // sender.
 func (b *Bridge) read(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *message.Payload, int, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	var all bytes.Buffer
+	all.Grow(int(max(r.ContentLength, 0)) + bytes.MinRead) // within the limit: it was admitted
+	_, err := all.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
+	body := all.Bytes()
 	switch {
 	case errors.As(err, new(*http.MaxBytesError)):
 		return nil, nil, http.StatusRequestEntityTooLarge, tooLarge(limit)
@@ -104,23 +108,28 @@ func tooLarge(limit int64) error {
 var errCrowd = errors.New("too many webhooks at a time")
 
 // admit lets a request bring its body into memory, or refuses it before any of it is
-// read. The place it takes is given back with release.
-func (b *Bridge) admit(w http.ResponseWriter, r *http.Request, limit int64) (status int, err error) {
+// read. Many small bodies may be there at a time, or a large one. The place it takes is
+// given back with release.
+func (b *Bridge) admit(w http.ResponseWriter, r *http.Request, limit int64) (release func(), status int, err error) {
 	if r.ContentLength > limit {
 		w.Header().Set("Connection", "close")
-		return http.StatusRequestEntityTooLarge, tooLarge(limit)
+		return nil, http.StatusRequestEntityTooLarge, tooLarge(limit)
 	}
-	wait := time.NewTimer(bodyWait)
-	defer wait.Stop()
-	select {
-	case b.bodies <- struct{}{}:
-		return http.StatusOK, nil
-	case <-wait.C:
-		return http.StatusServiceUnavailable, errCrowd
+	if packed := r.Header.Get("Content-Encoding"); packed != "" && packed != "identity" {
+		return nil, http.StatusUnsupportedMediaType, fmt.Errorf("the body is packed (Content-Encoding: %s); send it as it is", cut(packed))
 	}
+	size := r.ContentLength
+	if size < 0 { // chunked: as long as it may get
+		size = limit
+	}
+	size = min(max(size, leastBody), maxBodies)
+	ctx, cancel := context.WithTimeout(r.Context(), bodyWait)
+	defer cancel()
+	if b.bodies.Acquire(ctx, size) != nil {
+		return nil, http.StatusServiceUnavailable, errCrowd
+	}
+	return func() { b.bodies.Release(size) }, http.StatusOK, nil
 }
-
-func (b *Bridge) release() { <-b.bodies }
 
 // item is what the spool keeps of a notification.
 func item(target string, p *message.Payload, body []byte, ttl time.Duration) spool.Item {
@@ -190,12 +199,12 @@ func (b *Bridge) heartbeat(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusNotFound, fmt.Sprintf("there is no switch %q; known: %s", cut(name), strings.Join(deadmanNames(s), ", ")))
 		return
 	}
-	status, err := b.admit(w, r, s.config.Limits.Body)
+	release, status, err := b.admit(w, r, s.config.Limits.Body)
 	if status != http.StatusOK {
 		answer(w, status, err.Error())
 		return
 	}
-	defer b.release()
+	defer release()
 	_, p, status, err := b.read(w, r, s.config.Limits.Body)
 	if status != http.StatusOK {
 		answer(w, status, err.Error())

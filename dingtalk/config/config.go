@@ -124,7 +124,7 @@ func (d Deadman) Period() time.Duration { return d.Interval * time.Duration(d.Mi
 func defaults(file string) *Config {
 	return &Config{
 		File: file, Timeout: 5 * time.Second, Language: message.Chinese, Targets: map[string]*Target{}, Deadman: map[string]Deadman{},
-		Limits:    Limits{PerMinute: 18, Queue: 10000, QueueBytes: 256 << 20, Body: 2 << 20, MaxAge: 24 * time.Hour, DeadLetters: 1000},
+		Limits:    Limits{PerMinute: 18, Queue: 10000, QueueBytes: 256 << 20, Body: 16 << 20, MaxAge: 24 * time.Hour, DeadLetters: 1000},
 		Digest:    Digest{After: 3},
 		DedupeTTL: 5 * time.Minute,
 		Silence:   Silence{Duration: time.Hour, LinkTTL: 24 * time.Hour},
