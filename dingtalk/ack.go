@@ -21,6 +21,7 @@ import (
 
 	"github.com/fanfare-push/fanfare/dingtalk/config"
 	"github.com/fanfare-push/fanfare/dingtalk/message"
+	"github.com/fanfare-push/fanfare/dingtalk/robot"
 )
 
 // acks makes links that silence an alert, and follows them. Opening one only shows what
@@ -189,7 +190,7 @@ func (a *acks) silenced(ctx context.Context, q request, by string) (id string, e
 		if errors.As(err, &u) { // its text has the address, which may hold a password
 			err = u.Err
 		}
-		return "", fmt.Errorf("Alertmanager cannot be reached: %w", err)
+		return "", fmt.Errorf("Alertmanager cannot be reached: %s", robot.HideInAddresses(err.Error()))
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -200,7 +201,8 @@ func (a *acks) silenced(ctx context.Context, q request, by string) (id string, e
 		SilenceID string `json:"silenceID"`
 	}
 	if resp.StatusCode != http.StatusOK || json.Unmarshal(data, &made) != nil || made.SilenceID == "" {
-		return "", fmt.Errorf("Alertmanager answered %s", resp.Status)
+		why := strings.Join(strings.Fields(strings.ToValidUTF8(string(data[:min(len(data), 300)]), "")), " ")
+		return "", fmt.Errorf("Alertmanager answered %s: %s", resp.Status, robot.HideInAddresses(why))
 	}
 	return made.SilenceID, nil
 }

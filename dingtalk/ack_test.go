@@ -18,6 +18,7 @@ type alertmanager struct {
 	mu     sync.Mutex
 	asked  []map[string]any
 	status int
+	says   string
 }
 
 func (a *alertmanager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -31,6 +32,7 @@ func (a *alertmanager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if a.status != 0 {
 		w.WriteHeader(a.status)
+		io.WriteString(w, a.says)
 		return
 	}
 	a.asked = append(a.asked, wish)
@@ -109,6 +111,46 @@ func TestAcknowledge(t *testing.T) {
 		end, err2 := time.Parse(time.RFC3339, got["endsAt"].(string))
 		if err != nil || err2 != nil || end.Sub(start) != 2*time.Hour || got["createdBy"] != "张三" || got["comment"] == "" {
 			t.Errorf("the silence is %v", got)
+		}
+	})
+}
+
+// TestAcknowledgeTwice: a button that is pressed twice makes one silence; pressed again
+// later it makes another one. Looking at the head of a page does nothing.
+func TestAcknowledgeTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, am, link := ackWorld(t)
+		defer w.end()
+		if rec := w.do(http.MethodHead, link, nil); rec.Code != http.StatusOK || len(am.asked) != 0 {
+			t.Errorf("HEAD: %d, %d silences", rec.Code, len(am.asked))
+		}
+		var both sync.WaitGroup
+		for range 2 {
+			both.Go(func() {
+				if code, text := w.submit(link); code != http.StatusOK || !strings.Contains(text, "id-1") {
+					t.Errorf("%d\n%s", code, text)
+				}
+			})
+		}
+		both.Wait()
+		if len(am.asked) != 1 {
+			t.Errorf("%d silences of two presses", len(am.asked))
+		}
+		time.Sleep(3 * time.Hour)
+		if code, _ := w.submit(link); code != http.StatusOK || len(am.asked) != 2 {
+			t.Errorf("later: %d, %d silences", code, len(am.asked))
+		}
+	})
+}
+
+// TestAcknowledgeSaysWhy: what Alertmanager has against a silence is in the log.
+func TestAcknowledgeSaysWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, am, link := ackWorld(t)
+		defer w.end()
+		am.status, am.says = http.StatusBadRequest, `"start time must be before end time"`
+		if code, text := w.submit(link); code != http.StatusBadGateway || strings.Contains(text, "start time") || !strings.Contains(w.log.String(), "start time must be before end time") {
+			t.Errorf("%d\n%s\n%s", code, text, w.log)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fanfare-push/fanfare/dingtalk/message"
@@ -52,7 +53,7 @@ func (b *Bridge) acknowledge(w http.ResponseWriter, r *http.Request) {
 	if by == "" || len(by) > maxName {
 		by = "dingtalk"
 	}
-	id, err := a.silenced(r.Context(), q, by)
+	id, err := b.silences.once(r.PostForm.Get(paramData), b.options.Now(), func() (string, error) { return a.silenced(r.Context(), q, by) })
 	if err != nil {
 		b.options.Logger.Error("an acknowledge link could not silence", "alert", q.Labels["alertname"], "err", err)
 		b.page(w, r, http.StatusBadGateway, "problem.html", "未能静默", "Not silenced", ackPage{Problem: "am"})
@@ -65,6 +66,42 @@ func (b *Bridge) acknowledge(w http.ResponseWriter, r *http.Request) {
 	}
 	b.page(w, r, http.StatusOK, "done.html", "已静默", "Silenced", ackPage{
 		Labels: message.KV(q.Labels).SortedPairs(), Until: b.options.Now().Add(a.silence.Duration), ID: id, By: by, Back: back})
+}
+
+// silences remembers which links have silenced a moment ago.
+type silences struct {
+	mu   sync.Mutex
+	made map[string]silence // by the link's data
+}
+
+type silence struct {
+	id string
+	at time.Time
+}
+
+// Bounds of what is remembered of links.
+const (
+	pressTime  = time.Minute // a button that is pressed again within makes no second silence
+	maxPresses = 100
+)
+
+// once makes a silence, one at a time, or returns the id of the one that the link has
+// made a moment ago.
+func (s *silences) once(link string, now time.Time, silenceIt func() (string, error)) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if was, ok := s.made[link]; ok && now.Sub(was.at) < pressTime {
+		return was.id, nil
+	}
+	id, err := silenceIt()
+	if err != nil {
+		return "", err
+	}
+	if s.made == nil || len(s.made) >= maxPresses {
+		s.made = map[string]silence{}
+	}
+	s.made[link] = silence{id, now}
+	return id, nil
 }
 
 // opened checks a link, and answers if it is not a good one.

@@ -88,6 +88,7 @@ type Bridge struct {
 	deadmen   *deadmen
 	recent    recent
 	twins     twins
+	silences  silences
 	ownKey    []byte
 	pages     *template.Template
 	server    http.Server

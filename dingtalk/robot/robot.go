@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -191,8 +192,25 @@ func networkText(err error) string {
 	return err.Error()
 }
 
+// inAddress finds what may be secret in an address within a text: user, password and query.
+var inAddress = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)([^\s/?#@"]*@)?([^\s?"<>]*)(\?[^\s"<>\]]*)?`)
+
+// HideInAddresses replaces what may be secret in the addresses within a text, such as an
+// error of the network that repeats one.
+func HideInAddresses(text string) string {
+	return inAddress.ReplaceAllStringFunc(text, func(found string) string {
+		parts := inAddress.FindStringSubmatch(found)
+		text := parts[1] + parts[3]
+		if parts[4] != "" {
+			text += "?" + hidden
+		}
+		return text
+	})
+}
+
 // clean makes a text fit for a log: one line, not long, no secret in it.
 func (r *Robot) clean(text string) string {
+	text = HideInAddresses(text)
 	token := r.query.Get("access_token")
 	for _, secret := range []string{r.secret, token, url.QueryEscape(r.secret), url.QueryEscape(token)} {
 		if secret != "" {
