@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,34 +16,49 @@ import (
 )
 
 // prometheusFaults are about Prometheus servers that run, yet do not do all their work.
-// What the leader does not do is not to be missed by others: they need "leader".
+// Those that keep the leader from its work, or hold back what it says, need "leader".
+// Locks are taken in the order of their names, so that nobody waits for the leader and
+// keeps its files.
 func prometheusFaults() []scenario {
-	return append(measuringFaults(),
-		scenario{
-			name: "Prometheus gets a configuration that is wrong", how: "the file, and SIGHUP", alerts: []string{"PrometheusConfigReloadFailed"},
-			labels: map[string]string{"instance": "prometheus-follower-1:9090"}, names: []string{"follower-1"}, needs: []string{"files of follower-1"},
-			inject: func(t *testing.T, s *stack) {
-				s.follower1.edit(t, s.follower1.configFile(), func(text string) string { return text + "\nno_such_section: {}\n" })
+	return []scenario{
+		misconfigured(scenario{
+			name: "the configuration of Prometheus lost its targets", how: "no scrape_configs, and SIGHUP", alerts: []string{"PrometheusNotIngesting"},
+			needs: []string{"leader"},
+		}, func(text string) string {
+			before, _, _ := strings.Cut(text, "\nscrape_configs:")
+			return before + "\n"
+		}),
+		misconfigured(scenario{
+			name: "the leader asks its followers for the wrong series", how: "match[], and SIGHUP", alerts: []string{"FederationEmpty"},
+			labels: map[string]string{"instance": "prometheus-follower-1:9090"}, names: []string{"prometheus-follower-1:9090", "prometheus-follower-2:9090"},
+			needs:  []string{"leader"},
+			during: func(t *testing.T, s *stack, _ time.Time) { s.heldBack(t, "FederationLate") },
+		}, inJob("federate", "params", map[string][]string{"match[]": {"no_such_series"}})),
+		wrongFiles(),
+		{
+			name: "a follower records no more", how: "at the scrape", alerts: []string{"FederationLate"},
+			labels: map[string]string{"instance": "prometheus-follower-2:9090"}, names: []string{"follower-2"}, needs: []string{"leader"},
+			inject: func(_ *testing.T, s *stack) {
+				s.follower2.relay.fault("records", trouble{path: "/federate", lines: without("cluster:fanfare_record_timestamp_seconds{")})
 			},
-			repair: func(t *testing.T, s *stack) { s.follower1.restore(t) },
+			repair: func(_ *testing.T, s *stack) { s.follower2.relay.heal("records") },
 		},
-		scenario{
-			name: "a rule of Prometheus cannot be evaluated", how: "a file of rules, and SIGHUP", alerts: []string{"PrometheusRuleFailures"},
-			labels: map[string]string{"instance": "prometheus-leader:9090"}, names: []string{"leader"}, needs: []string{"files of the leader"},
-			inject: func(t *testing.T, s *stack) {
-				s.leader.edit(t, filepath.Join(s.leader.rules, "wrong.yml"), func(string) string {
-					return `{groups: [{name: wrong, rules: [{record: "wrong:up", expr: "up{job=\"federate\"} * on () up{job=\"federate\"}"}]}]}`
-				})
+		{
+			name: "an exporter says more than it may", how: "1,001 series more, at the scrape", alerts: []string{"PrometheusScrapeLimitHit"},
+			labels: map[string]string{"instance": "prometheus-follower-2:9090"}, names: []string{"follower-2"},
+			also: []string{"TargetDown"}, needs: []string{"TargetDown"}, // it says whom that leaves unwatched
+			inject: func(_ *testing.T, s *stack) {
+				s.blackbox.relay.fault("many", trouble{path: "/metrics", add: manySeries(1001)})
 			},
-			repair: func(t *testing.T, s *stack) { s.leader.restore(t) },
+			repair: func(_ *testing.T, s *stack) { s.blackbox.relay.heal("many") },
 		},
-		scenario{
+		{
 			name: "Prometheus cannot reach Alertmanager", how: "its network breaks", alerts: []string{"PrometheusNotificationsFailing"},
 			labels: map[string]string{"instance": "prometheus-leader:9090"}, names: []string{"leader"}, needs: []string{"leader"},
 			inject: func(_ *testing.T, s *stack) { s.net.cut("leader", "alertmanager:9093") },
 			repair: func(_ *testing.T, s *stack) { s.net.mend("leader", "alertmanager:9093") },
 		},
-		scenario{
+		{
 			name: "the allocators do not tell Prometheus of the nodes", how: "an allocator answers 503", alerts: []string{"PrometheusDiscoveryFailing"},
 			names: []string{"follower-1", "follower-2"}, needs: []string{"alloc-1"},
 			inject: func(_ *testing.T, s *stack) {
@@ -52,68 +66,94 @@ func prometheusFaults() []scenario {
 			},
 			repair: func(_ *testing.T, s *stack) { s.allocators[0].scrape.heal("discovery") },
 		},
-		scenario{
+		{
 			name: "a block of Prometheus's database is damaged", how: "a block without an index", alerts: []string{"PrometheusTSDBFailing"},
-			labels: map[string]string{"instance": "prometheus-leader:9090"}, names: []string{"leader"},
+			labels: map[string]string{"instance": "prometheus-follower-1:9090"}, names: []string{"follower-1"},
 			window: 15 * time.Minute, // Prometheus looks at its blocks once in a minute, lapsed or not
-			inject: func(t *testing.T, s *stack) { damagedBlock(t, s.leader.data) },
+			inject: func(t *testing.T, s *stack) { damagedBlock(t, s.follower1.data) },
 			repair: func(t *testing.T, s *stack) {
-				if err := os.RemoveAll(filepath.Join(s.leader.data, blockID)); err != nil {
+				if err := os.RemoveAll(filepath.Join(s.follower1.data, blockID)); err != nil {
 					t.Error(err)
 				}
 			},
 		},
-	)
-}
-
-// heartbeat is how often a follower says that it records.
-var heartbeat = regexp.MustCompile(`(records-heartbeat\n +interval: )\S+`)
-
-// measuringFaults are those of what arrives at a server.
-func measuringFaults() []scenario {
-	return []scenario{
-		{
-			name: "an exporter says more than it may", how: "sample_limit, and SIGHUP", alerts: []string{"PrometheusScrapeLimitHit"},
-			labels: map[string]string{"instance": "prometheus-follower-2:9090"}, names: []string{"follower-2"},
-			also:  []string{"TargetDown"}, // which says whom that leaves unwatched
-			needs: []string{"files of follower-2", "TargetDown"},
-			inject: func(t *testing.T, s *stack) {
-				s.follower2.edit(t, s.follower2.configFile(), inJob(t, "blackbox", "sample_limit", 10))
-			},
-			repair: func(t *testing.T, s *stack) { s.follower2.restore(t) },
-		},
-		{
-			name: "the configuration of Prometheus lost its targets", how: "no scrape_configs, and SIGHUP", alerts: []string{"PrometheusNotIngesting"},
-			labels: map[string]string{"instance": "prometheus-leader:9090"}, names: []string{"leader"}, needs: []string{"files of the leader", "leader"},
-			inject: func(t *testing.T, s *stack) {
-				s.leader.edit(t, s.leader.configFile(), func(text string) string {
-					before, _, _ := strings.Cut(text, "\nscrape_configs:")
-					return before + "\n"
-				})
-			},
-			repair: func(t *testing.T, s *stack) { s.leader.restore(t) },
-		},
-		{
-			name: "the leader asks its followers for the wrong series", how: "match[], and SIGHUP", alerts: []string{"FederationEmpty"},
-			names: []string{"prometheus-follower-1:9090", "prometheus-follower-2:9090"}, needs: []string{"files of the leader", "leader"},
-			inject: func(t *testing.T, s *stack) {
-				s.leader.edit(t, s.leader.configFile(), inJob(t, "federate", "params", map[string][]string{"match[]": {"no_such_series"}}))
-			},
-			repair: func(t *testing.T, s *stack) { s.leader.restore(t) },
-			during: func(t *testing.T, s *stack, _ time.Time) { s.heldBack(t, "FederationLate") },
-		},
-		{
-			name: "a follower hardly ever records", how: "interval of the rule, and SIGHUP", alerts: []string{"FederationLate"},
-			labels: map[string]string{"instance": "prometheus-follower-2:9090"}, names: []string{"follower-2"}, needs: []string{"files of follower-2", "leader"},
-			inject: func(t *testing.T, s *stack) {
-				s.follower2.edit(t, filepath.Join(s.follower2.rules, "records.yml"), func(text string) string {
-					return heartbeat.ReplaceAllString(text, "${1}1h")
-				})
-			},
-			repair: func(t *testing.T, s *stack) { s.follower2.restore(t) },
-		},
 	}
 }
+
+// manySeries is what an exporter says that counts by something without an end.
+func manySeries(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "many_things{id=\"%d\"} 1\n", i)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// wrongFiles are two at once, since a group of alerts is slow to tell that all is well.
+func wrongFiles() scenario {
+	const rules = `{groups: [{name: wrong, rules: [{record: "wrong:up", expr: "up{job=\"federate\"} * on () up{job=\"federate\"}"}]}]}`
+	sc := misconfigured(scenario{
+		name: "Prometheus gets a rule that it cannot evaluate, and a configuration that is wrong", how: "files, and SIGHUP",
+		alerts: []string{"PrometheusRuleFailures", "PrometheusConfigReloadFailed"},
+	}, func(text string) string { return text + "\nno_such_section: {}\n" })
+	inject, repair := sc.inject, sc.repair
+	sc.inject = func(t *testing.T, s *stack) {
+		writeFile(t, filepath.Join(s.leader.rules, "wrong.yml"), rules)
+		s.leader.signal(t, syscall.SIGHUP)
+		eventually(t, "the rule is read", func() string {
+			_, text, err := fetch(s.leader.address, "/api/v1/rules?type=record")
+			return unless(err == nil && strings.Contains(text, "wrong:up"), "it is not, %v", err)
+		})
+		inject(t, s)
+	}
+	sc.repair = func(t *testing.T, s *stack) {
+		if err := os.Remove(filepath.Join(s.leader.rules, "wrong.yml")); err != nil {
+			t.Error(err)
+		}
+		repair(t, s)
+	}
+	return sc
+}
+
+// misconfigured is a scenario in which the leader gets a wrong configuration and SIGHUP,
+// and later the right one again.
+func misconfigured(sc scenario, change func(string) string) scenario {
+	const forgetful = "PrometheusNotificationsFailing"
+	if sc.labels == nil {
+		sc.labels, sc.names = map[string]string{"instance": "prometheus-leader:9090"}, []string{"leader"}
+	}
+	// Debian's Prometheus knows no Alertmanager for 5 s after it read its files, lapsed or
+	// not, which are more than a minute here.
+	sc.also = append(sc.also, forgetful)
+	sc.needs = append(sc.needs, "leader's files")
+	right := ""
+	sc.inject = func(t *testing.T, s *stack) {
+		text, err := os.ReadFile(s.leader.configFile())
+		if err != nil {
+			t.Fatal(err)
+		}
+		right = string(text)
+		wrong := change(right)
+		if wrong == right {
+			t.Fatalf("nothing changed in %s", right)
+		}
+		writeFile(t, s.leader.configFile(), wrong)
+		s.leader.signal(t, syscall.SIGHUP)
+	}
+	sc.repair = func(t *testing.T, s *stack) {
+		writeFile(t, s.leader.configFile(), right)
+		s.leader.signal(t, syscall.SIGHUP)
+	}
+	sc.after = func(t *testing.T, s *stack) {
+		within(t, settling, "the leader knows Alertmanager again", func() string {
+			all, err := s.follower2.try(`ALERTS{alertname="` + forgetful + `",instance="prometheus-leader:9090"}`)
+			return unless(err == nil && len(all) == 0, "%v, %v", all, err)
+		})
+	}
+	return sc
+}
+
+func (p *prometheus) configFile() string { return filepath.Join(p.config, "prometheus.yml") }
 
 // heldBack waits until an alert fires that Alertmanager tells nobody of.
 func (s *stack) heldBack(t *testing.T, alert string) {
@@ -124,46 +164,12 @@ func (s *stack) heldBack(t *testing.T, alert string) {
 	})
 }
 
-func (p *prometheus) configFile() string { return filepath.Join(p.config, "prometheus.yml") }
-
-// edit changes a file and has everything read anew; restore ends that.
-func (p *prometheus) edit(t *testing.T, path string, change func(string) string) {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
-	}
-	changed := change(string(text))
-	if changed == string(text) {
-		t.Fatalf("nothing changed in %s:\n%s", path, text)
-	}
-	if p.edited == nil {
-		p.edited = make(map[string][]byte)
-	}
-	p.edited[path] = text // nil if there was none
-	writeFile(t, path, changed)
-	p.signal(t, syscall.SIGHUP)
-}
-
-func (p *prometheus) restore(t *testing.T) {
-	t.Helper()
-	for path, text := range p.edited {
-		if text != nil {
-			writeFile(t, path, string(text))
-		} else if err := os.Remove(path); err != nil {
-			t.Error(err)
-		}
-	}
-	p.edited = nil
-	p.signal(t, syscall.SIGHUP)
-}
-
 // inJob sets a key of a scrape job.
-func inJob(t *testing.T, job, key string, value any) func(string) string {
+func inJob(job, key string, value any) func(string) string {
 	return func(text string) string {
 		var config yaml.MapSlice
 		if err := yaml.UnmarshalWithOptions([]byte(text), &config, yaml.UseOrderedMap()); err != nil {
-			t.Fatal(err)
+			return text
 		}
 		for _, section := range config {
 			if section.Key != "scrape_configs" {
@@ -175,7 +181,7 @@ func inJob(t *testing.T, job, key string, value any) func(string) string {
 		}
 		changed, err := yaml.Marshal(config)
 		if err != nil {
-			t.Fatal(err)
+			return text
 		}
 		return string(changed)
 	}

@@ -120,9 +120,8 @@ func (s *stack) render(t *testing.T, client, from, to string, paths map[string]s
 // prometheus is a Prometheus server.
 type prometheus struct {
 	*watcher
-	config, rules string            // rendered folders
-	data          string            // its database
-	edited        map[string][]byte // what files held that a scenario changed
+	config, rules string // rendered folders
+	data          string // its database
 }
 
 func (s *stack) startPrometheus(t *testing.T) {
