@@ -12,12 +12,15 @@ import (
 )
 
 const (
-	nodes         = 3
-	allocators    = 2
-	defaultCanary = 10 * time.Second // canary.every
+	nodes      = 3
+	allocators = 2
 	// defaultSession is registry.zookeeper.session_timeout. It is lapsed like the rules,
 	// which give a node that died so long to be forgotten.
 	defaultSession = 5 * time.Second
+	// canary.every and canary.timeout, and the least of the former here: a node says that a
+	// push is slow from 0.99 s, however time is lapsed, and it has to end before the next.
+	defaultCanary, defaultCanaryTimeout = 10 * time.Second, 5 * time.Second
+	shortestCanary                      = 2 * time.Second
 )
 
 // node is a push node with a network of its own to Redis and to ZooKeeper.
@@ -66,12 +69,13 @@ func settings(command, config string, all ...string) []string {
 
 // common is what the containers have from their volumes and network.
 func (s *stack) common(redis, zookeeper *backing.Proxy) []string {
+	canary := max(s.lapse.of(defaultCanary), shortestCanary)
 	return []string{
 		"store.redis.addresses=" + redis.Addr, "store.redis.password_file=" + s.secrets + "/redis/password",
 		"registry.zookeeper.servers=" + zookeeper.Addr,
 		"registry.zookeeper.session_timeout=" + s.lapse.interval(defaultSession).String(),
 		"security.gateway_secret_file=" + s.secrets + "/fanfare/gateway-secret",
-		"canary.every=" + s.lapse.interval(defaultCanary).String(), "canary.timeout=2s", // shorter than the ranges of the rules
+		"canary.every=" + canary.String(), "canary.timeout=" + min(canary*3/4, defaultCanaryTimeout).String(),
 	}
 }
 

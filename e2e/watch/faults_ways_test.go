@@ -12,7 +12,7 @@ func wayFaults() []scenario {
 	return []scenario{
 		{
 			name: "nobody gets to the gateway of a node", how: "its network breaks", alerts: []string{"FanfareCanaryFailing"},
-			labels: map[string]string{"node": "node-1", "to": "node-1"}, names: []string{"node-1"}, needs: []string{"links", "pace of links"},
+			labels: map[string]string{"node": "node-1", "to": "node-1"}, names: []string{"node-1"}, needs: []string{"links", "pace of links", "alloc-2"},
 			also:   []string{"FanfareLinksDown"}, // a test push is doubted for 2 s, however time is lapsed
 			inject: func(_ *testing.T, s *stack) { s.nodes[0].links.way.Break() },
 			repair: func(_ *testing.T, s *stack) { s.nodes[0].links.way.Heal() },
