@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fanfare-push/fanfare/dingtalk/dingtalktest"
+	"github.com/fanfare-push/fanfare/dingtalk/spool"
 )
 
 // TestBanFailsOver: every way in which DingTalk says "too fast" leaves the robot alone
@@ -179,9 +180,16 @@ func TestMaxAgeMakesDeadLetters(t *testing.T) {
 		if w.metric("dead_letters_total", "target", "ops") != 1 || w.spool.Depth("ops") != 0 {
 			t.Errorf("%v dead letters, %d waiting", w.metric("dead_letters_total", "target", "ops"), w.spool.Depth("ops"))
 		}
-		if page := w.do(http.MethodGet, "/ui?lang=en", nil).Body.String(); !strings.Contains(page, "max_age") {
+		if _, dead, _ := strings.Cut(w.do(http.MethodGet, "/ui?lang=en", nil).Body.String(), "Dead letters"); !strings.Contains(dead, "max_age") || !strings.Contains(dead, "One") {
 			t.Error("the page does not list the dead letter")
 		}
+		w.end()
+		w.robots.Always("a", nil)
+		if letters, notifications, err := spool.Resend(w.options().DataDir); letters != 1 || notifications != 1 || err != nil {
+			t.Fatal(letters, notifications, err)
+		}
+		w.begin()
+		w.waitFor("the message", time.Minute, func() bool { return strings.Contains(w.said(), "One") })
 	})
 }
 

@@ -289,3 +289,27 @@ func BenchmarkWebhooks(b *testing.B) {
 		b.Fatal(err)
 	}
 }
+
+// TestChangeWhileReading: a file that changes while it is read is read again.
+func TestChangeWhileReading(t *testing.T) {
+	for nth := int32(1); nth <= 4; nth++ {
+		w := newWorld(t, "language: ${L}\ntargets: {ops: {url: ''}}\n")
+		var calls atomic.Int32
+		w.tune = func(o *Options) {
+			o.NoWatch = false
+			o.Getenv = func(name string) (string, bool) {
+				if name == "L" && calls.Add(1) == nth {
+					w.configure("language: ${L}\ntargets: {ops: {url: ''}, later: {url: ''}}\n")
+				}
+				return map[bool]string{true: "en"}[name == "L"], name == "L"
+			}
+		}
+		w.begin()
+		if calls.Load() < nth {
+			w.end()
+			break
+		}
+		w.waitFor("the new target", 10*time.Second, func() bool { return w.setup.Load().targets["later"] != nil })
+		w.end()
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fanfare-push/fanfare/dingtalk/message"
 	"github.com/fanfare-push/fanfare/dingtalk/robot"
 	"github.com/fanfare-push/fanfare/dingtalk/spool"
 )
@@ -199,7 +200,13 @@ func (l *lane) drop(entries []spool.Entry, result string) error {
 }
 
 func (l *lane) expire(s *setup, old []spool.Entry) time.Duration {
-	if err := l.bury(old, &stored{}, "waited longer than limits.max_age, "+s.config.Limits.MaxAge.String()); err != nil {
+	first := stored{}
+	if old[0].Kind == spool.Payload {
+		if p, err := l.payload(old[0]); err == nil { // else the letter says only how many they are
+			first = storedOf(s.templates.Fallback(message.Input{Target: l.name, Payload: p}))
+		}
+	}
+	if err := l.bury(old, &first, "waited longer than limits.max_age, "+s.config.Limits.MaxAge.String()); err != nil {
 		return l.trouble(err)
 	}
 	return 0

@@ -48,7 +48,13 @@ func newSetup(o Options, gateOf func(key string) *gate, ownKey []byte) (*setup, 
 	if err != nil {
 		return nil, err
 	}
-	s := &setup{config: c, fingerprint: c.Fingerprint(), targets: map[string]*target{},
+	// The fingerprint is older than what is used: a file that changes meanwhile then has
+	// another one, and is read again.
+	fingerprint := c.Fingerprint()
+	if c, err = config.Load(o.ConfigFile, o.Getenv, o.Set...); err != nil {
+		return nil, err
+	}
+	s := &setup{config: c, fingerprint: fingerprint, targets: map[string]*target{},
 		client: &http.Client{Transport: trusting(o.Transport, c.CA), Timeout: c.Timeout}}
 	s.templates, err = message.LoadTemplates(message.Options{Builtin: !c.NoBuiltinTemplate, Globs: c.Globs(),
 		Language: c.Language, Location: c.Location, Links: c.Links, Now: o.Now})
