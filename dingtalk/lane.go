@@ -114,7 +114,7 @@ func (l *lane) step() time.Duration {
 	if r.Robot == nil {
 		return min(l.aging(at, waiting, h, now), expiry)
 	}
-	d, err := l.compose(s, t, waiting, r.gate.short(now, limit))
+	d, err := l.composed(s, t, waiting, r.gate.short(now, limit))
 	if err != nil {
 		return l.trouble(err)
 	}
@@ -156,7 +156,7 @@ func (l *lane) keep(g *gate) { _ = l.spool.SetState("robot", g.key, g.state(l.op
 
 // show is what preview mode does instead of sending.
 func (l *lane) show(s *setup, t *target, waiting []spool.Entry) time.Duration {
-	d, err := l.compose(s, t, waiting, false)
+	d, err := l.composed(s, t, waiting, false)
 	if err != nil {
 		return l.trouble(err)
 	}

@@ -11,7 +11,7 @@ import (
 // lateTwin is how long an equal item counts as a duplicate although its group has had
 // another state since: the second Alertmanager of a pair may be late. After that the
 // group has come back to an earlier state, which is news.
-const lateTwin = time.Minute
+const lateTwin = 45 * time.Second
 
 // seenAt is an item that was accepted.
 type seenAt struct {
