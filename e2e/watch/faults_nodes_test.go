@@ -22,8 +22,7 @@ func nodeFaults() []scenario {
 		{
 			name: "a push node dies and the allocators, started anew, do not know of it", how: "SIGKILL of three processes",
 			alerts: []string{"FanfareNodeVanished"}, also: []string{"FanfareNodeDown", "FanfareAllocatorDown",
-				"PrometheusDiscoveryFailing", // looks back as long as it waits, so that any pause is enough
-				"ProbeFailed"},               // between the end of NodeDown and Vanished nothing holds it back
+				"ProbeFailed"}, // between the end of NodeDown and Vanished nothing holds it back
 			labels: map[string]string{"node": "node-3"}, names: []string{"node-3"}, alone: true,
 			inject: func(t *testing.T, s *stack) {
 				s.nodes[2].kill(t)
@@ -41,7 +40,6 @@ func nodeFaults() []scenario {
 		{
 			name: "an allocator is killed", how: "SIGKILL", alerts: []string{"FanfareAllocatorDown"},
 			names: []string{"alloc-2"}, alone: true,
-			also:   []string{"PrometheusDiscoveryFailing"}, // outlasts FanfareAllocatorDown, which holds it back
 			inject: func(t *testing.T, s *stack) { s.allocators[1].kill(t) },
 			repair: func(t *testing.T, s *stack) { s.allocators[1].start(t); s.awaitAllocators(t) },
 		},

@@ -54,12 +54,13 @@ func prometheusFaults() []scenario {
 		},
 		{
 			name: "Prometheus cannot reach Alertmanager", how: "its network breaks", alerts: []string{"PrometheusNotificationsFailing"},
-			labels: map[string]string{"instance": "prometheus-leader:9090"}, names: []string{"leader"}, needs: []string{"leader"},
+			labels: map[string]string{"instance": "prometheus-leader:9090"}, names: []string{"leader"},
+			needs:  []string{"leader", "leader's files"}, // which make it fail, too
 			inject: func(_ *testing.T, s *stack) { s.net.cut("leader", "alertmanager:9093") },
 			repair: func(_ *testing.T, s *stack) { s.net.mend("leader", "alertmanager:9093") },
 		},
 		{
-			name: "the allocators do not tell Prometheus of the nodes", how: "an allocator answers 503", alerts: []string{"PrometheusDiscoveryFailing"},
+			name: "the allocators do not tell Prometheus of the nodes", how: "503 on the way, in place of the answer", alerts: []string{"PrometheusDiscoveryFailing"},
 			names: []string{"follower-1", "follower-2"}, needs: []string{"alloc-1"},
 			inject: func(_ *testing.T, s *stack) {
 				s.allocators[0].scrape.fault("discovery", trouble{path: "/sd/prometheus", status: http.StatusServiceUnavailable})
