@@ -4,6 +4,7 @@ package watch
 
 import (
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -21,8 +22,8 @@ func clusterFaults() []scenario {
 			name: "an allocator has little memory left", how: "at the scrape", alerts: []string{"FanfareMemoryLow"},
 			labels: map[string]string{"instance": "alloc-1:9999"}, names: []string{"alloc-1"},
 			inject: func(_ *testing.T, s *stack) {
-				limit := float64(s.allocators[0].memory()) / 0.98
-				s.allocators[0].scrape.fault("memory", trouble{path: "/metrics", lines: setValue("fanfare_memory_limit_bytes", limit)})
+				limit, used := setValue("fanfare_memory_limit_bytes", 1e9), setValue("process_resident_memory_bytes", 0.95e9)
+				s.allocators[0].scrape.fault("memory", trouble{path: "/metrics", lines: func(line string) string { return limit(used(line)) }})
 			},
 			repair: func(_ *testing.T, s *stack) { s.allocators[0].scrape.heal("memory") },
 		},
@@ -133,9 +134,11 @@ func shrunkFault() scenario {
 	}
 }
 
-// descriptorsFault takes a process's limit of open files down to what it has open.
+// descriptorsFault keeps a process's limit of open files a little above what it has open.
 func descriptorsFault() scenario {
+	const room = 4
 	var usual unix.Rlimit
+	stop := func() {}
 	return scenario{
 		name: "an allocator may hardly open more files", how: "prlimit", alerts: []string{"FanfareFileDescriptorsLow"},
 		names: []string{"alloc-1"}, labels: map[string]string{"instance": "alloc-1:9999"}, needs: []string{"alloc-1"},
@@ -144,26 +147,21 @@ func descriptorsFault() scenario {
 			if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &usual); err != nil {
 				t.Fatal(err)
 			}
-			low := usual
-			low.Cur = uint64(s.openFiles(t, "alloc-1:9999") * 1.08)
-			if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &low, nil); err != nil {
-				t.Fatal(err)
-			}
+			stop = repeatedly(250*time.Millisecond, func() {
+				open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+				if err == nil {
+					err = unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(len(open) + room), Max: usual.Max}, nil)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
 		},
 		repair: func(t *testing.T, s *stack) {
+			stop()
 			if err := unix.Prlimit(s.allocators[0].command.Process.Pid, unix.RLIMIT_NOFILE, &usual, nil); err != nil {
 				t.Error(err)
 			}
 		},
 	}
-}
-
-// openFiles is how many a process says that it has open.
-func (s *stack) openFiles(t *testing.T, instance string) float64 {
-	t.Helper()
-	open := s.follower1.query(t, fmt.Sprintf(`process_open_fds{instance=%q}`, instance))
-	if len(open) != 1 {
-		t.Fatalf("%s says %v", instance, open)
-	}
-	return open[0].value()
 }

@@ -17,9 +17,7 @@ import (
 // crowd are many devices that are connected to one node, past the allocators, and by
 // themselves do nothing at all: they neither read nor send heartbeats.
 type crowd struct {
-	name  string
-	stop  context.CancelFunc // of those that read
-	tasks sync.WaitGroup     // that read
+	name string
 
 	mu  sync.Mutex
 	all []*client.Conn
@@ -27,7 +25,7 @@ type crowd struct {
 
 // newCrowd is nobody. Who joins leaves at the end of the test.
 func newCrowd(t *testing.T, name string) *crowd {
-	c := &crowd{name: name, stop: func() {}}
+	c := &crowd{name: name}
 	t.Cleanup(c.leave)
 	return c
 }
@@ -113,28 +111,11 @@ func (c *crowd) tell(t *testing.T, s *stack, content []byte) {
 	}
 }
 
-// read has all devices take whatever comes, until they leave.
-func (c *crowd) read() {
-	ctx, stop := context.WithCancel(context.Background())
-	c.stop = stop
-	for _, conn := range c.all {
-		c.tasks.Go(func() {
-			for {
-				if _, err := conn.Receive(ctx); err != nil {
-					return
-				}
-			}
-		})
-	}
-}
-
 // leave closes all connections at once.
 func (c *crowd) leave() {
-	c.stop()
 	for _, conn := range c.all {
 		_ = conn.Close() // always nil
 	}
-	c.tasks.Wait()
 	c.all = nil
 }
 
