@@ -4,6 +4,7 @@ package watch
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,32 +14,13 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// follows is what is said too much when Redis or ZooKeeper is gone, until the inhibition
-// knows of it: allocators are not ready, which is what their probe asks; and what others
-// say of it outlasts RedisDown and ZooKeeperDown, which end with the first good probe.
-var follows = []string{"ProbeFailed", "FanfareStoreFailing", "FanfareRegistryDisconnected"}
-
 // storeFaults are about Redis and ZooKeeper.
 func storeFaults() []scenario {
 	return []scenario{
-		{
-			name: "Redis is killed", how: "SIGKILL", alerts: []string{"RedisDown"}, names: []string{"redis"}, alone: true,
-			also:   follows,
-			inject: func(_ *testing.T, s *stack) { s.redis.Kill() },
-			repair: func(_ *testing.T, s *stack) { s.redis.Restart() },
-			during: func(t *testing.T, s *stack, began time.Time) {
-				s.only(t, began, slices.Concat(follows, []string{"RedisDown"})...)
-			},
-		},
-		{
-			name: "ZooKeeper is killed", how: "SIGKILL", alerts: []string{"ZooKeeperDown"}, names: []string{"zookeeper"}, alone: true,
-			also:   follows,
-			inject: func(_ *testing.T, s *stack) { s.zookeeper.Kill() },
-			repair: func(_ *testing.T, s *stack) { s.zookeeper.Restart() },
-			during: func(t *testing.T, s *stack, began time.Time) {
-				s.only(t, began, slices.Concat(follows, []string{"ZooKeeperDown"})...)
-			},
-		},
+		outage("Redis is killed", "RedisDown", "redis", "FanfareStoreFailing",
+			func(s *stack) { s.redis.Kill() }, func(s *stack) { s.redis.Restart() }),
+		outage("ZooKeeper is killed", "ZooKeeperDown", "zookeeper", "FanfareRegistryDisconnected",
+			func(s *stack) { s.zookeeper.Kill() }, func(s *stack) { s.zookeeper.Restart() }),
 		{
 			name: "Redis has hardly any memory left", how: "CONFIG SET maxmemory", alerts: []string{"RedisMemoryHigh"}, needs: []string{"redis"},
 			inject: func(t *testing.T, s *stack) {
@@ -69,6 +51,23 @@ func storeFaults() []scenario {
 				s.redisCommand(t, "BGSAVE")
 			},
 		},
+	}
+}
+
+// outage ends a server. That lasts until what follows from it fires, too, of which nothing
+// may be said, neither meanwhile nor while it all gets well again.
+func outage(name, alert, server, follows string, kill, restart func(*stack)) scenario {
+	var began time.Time
+	return scenario{
+		name: name, how: "SIGKILL", alerts: []string{alert}, names: []string{server}, alone: true,
+		inject: func(_ *testing.T, s *stack) { began = time.Now(); kill(s) },
+		repair: func(_ *testing.T, s *stack) { restart(s) },
+		during: func(t *testing.T, s *stack, _ time.Time) {
+			eventually(t, follows+" fires", func() string {
+				return unless(len(s.follower1.query(t, fmt.Sprintf(`ALERTS{alertname=%q,alertstate="firing"}`, follows))) > 0, "%v", s.active())
+			})
+		},
+		after: func(t *testing.T, s *stack) { s.only(t, began, alert) },
 	}
 }
 
