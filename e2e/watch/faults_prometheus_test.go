@@ -136,12 +136,15 @@ func misconfigured(sc scenario, change func(string) string) scenario {
 		right = string(text)
 		wrong := change(right)
 		if wrong == right {
-			t.Fatalf("nothing changed in %s", right)
+			t.Fatalf("nothing changes in\n%s", right)
 		}
 		writeFile(t, s.leader.configFile(), wrong)
 		s.leader.signal(t, syscall.SIGHUP)
 	}
 	sc.repair = func(t *testing.T, s *stack) {
+		if right == "" {
+			return // nothing was changed
+		}
 		writeFile(t, s.leader.configFile(), right)
 		s.leader.signal(t, syscall.SIGHUP)
 	}
