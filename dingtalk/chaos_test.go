@@ -53,7 +53,7 @@ func TestChaos(t *testing.T) {
 						a["startsAt"] = time.Unix(1_700_000_000+int64(states[g]), 0).UTC().Format(time.RFC3339)
 						a["annotations"] = map[string]string{"summary_zh": fmt.Sprintf("group%dstate%d", g, states[g])}
 						all := []map[string]any{a}
-						for i := range []int{0, 0, 0, 300}[r.IntN(4)] { // enough for some messages
+						for i := range []int{0, 0, 0, 150}[r.IntN(4)] { // enough for some messages
 							filler := alert(fmt.Sprintf("Filler%dof%d", i, g), "warning")
 							filler["annotations"] = map[string]string{"summary_zh": strings.Repeat("说明", 40)}
 							all = append(all, filler)
