@@ -38,10 +38,11 @@ func (s *stack) renderBridge(t *testing.T, path string) {
 	for _, item := range config {
 		if item.Key == "targets" {
 			for i, target := range item.Value.(yaml.MapSlice) {
-				item.Value.(yaml.MapSlice)[i].Value = s.withRobots(target.Key.(string), target.Value.(yaml.MapSlice))
+				item.Value.(yaml.MapSlice)[i].Value = s.withRobots(target.Key.(string), target.Value.(yaml.MapSlice), robotsPerTarget)
 			}
 		}
 	}
+	s.addDrills(config)
 	if text, err = yaml.MarshalWithOptions(config, yaml.UseLiteralStyleIfMultiline(true)); err != nil {
 		t.Fatal(err)
 	}
@@ -51,8 +52,26 @@ func (s *stack) renderBridge(t *testing.T, path string) {
 	writeFile(t, path, string(text))
 }
 
+// addDrills adds the targets of scenarios.
+func (s *stack) addDrills(config yaml.MapSlice) {
+	for i := range config {
+		if config[i].Key != "targets" {
+			continue
+		}
+		all := config[i].Value.(yaml.MapSlice)
+		for _, name := range drillTargets() {
+			var settings yaml.MapSlice
+			if name == targetTemplates {
+				settings = yaml.MapSlice{{Key: "message", Value: yaml.MapSlice{{Key: "text", Value: drillTemplate}}}}
+			}
+			all = append(all, yaml.MapItem{Key: name, Value: s.withRobots(name, settings, 1)})
+		}
+		config[i].Value = all
+	}
+}
+
 // withRobots gives a target robots of its own.
-func (s *stack) withRobots(target string, settings yaml.MapSlice) yaml.MapSlice {
+func (s *stack) withRobots(target string, settings yaml.MapSlice, n int) yaml.MapSlice {
 	var kept yaml.MapSlice
 	for _, item := range settings {
 		switch item.Key {
@@ -62,7 +81,7 @@ func (s *stack) withRobots(target string, settings yaml.MapSlice) yaml.MapSlice 
 		}
 	}
 	var robots []any
-	for i := range robotsPerTarget {
+	for i := range n {
 		robot := token(target, i+1)
 		s.dingtalk.Add(dingtalktest.Robot{Token: robot, Secret: robotSecret(robot)})
 		robots = append(robots, yaml.MapSlice{

@@ -23,7 +23,7 @@ func dingtalkFaults() []scenario {
 	return []scenario{
 		{
 			name: "DingTalk bans a robot", how: "somebody else sends too much with it", alerts: []string{"DingTalkRobotBanned"},
-			names: []string{"ops-1"}, needs: []string{"robots"},
+			names: []string{"ops-1"}, needs: []string{"robots", filesOfBridge},
 			inject: func(t *testing.T, s *stack) {
 				s.exhaust(t, token("ops", 1))
 				eventually(t, "the bridge meets the ban", func() string {

@@ -38,6 +38,8 @@ type scenario struct {
 	prepare func(t *testing.T, s *stack)
 	inject  func(t *testing.T, s *stack)
 	repair  func(t *testing.T, s *stack)
+	// mended is when inject itself has ended what is broken, since nobody can be told before.
+	mended func() time.Time
 	// during looks at what else has to be so while it is broken.
 	during func(t *testing.T, s *stack, began time.Time)
 	// after looks at what else has to be so when it is well again.
@@ -80,6 +82,9 @@ func (sc *scenario) run(t *testing.T, s *stack) {
 		return
 	}
 	repaired := time.Now()
+	if sc.mended != nil {
+		repaired = sc.mended()
+	}
 	repair()
 	for i, alert := range sc.alerts {
 		rule := s.rule(t, alert)

@@ -39,6 +39,7 @@ type stack struct {
 	dingtalk                     *dingtalktest.Server
 	remote                       string      // where DingTalk is
 	bridgeConfig                 string      // the file, rendered
+	alertmanagerConfig           string      // the same
 	rules                        []alertRule // that were shipped, lapsed
 	ledger                       *ledger
 	results                      *results

@@ -10,7 +10,7 @@ import (
 
 // faults are all scenarios. Each file faults_*_test.go has those of one subject.
 func faults() []scenario {
-	return slices.Concat(nodeFaults(), clusterFaults(), connectionFaults(), storeFaults(), deliveryFaults(), pipelineFaults(), dingtalkFaults(), wayFaults(), routeFaults(), serverFaults(), promiseFaults(), hostFaults(), probeFaults(), prometheusFaults())
+	return slices.Concat(nodeFaults(), clusterFaults(), connectionFaults(), storeFaults(), deliveryFaults(), pipelineFaults(), dingtalkFaults(), bridgeFaults(), alertmanagerFaults(), wayFaults(), routeFaults(), serverFaults(), promiseFaults(), hostFaults(), probeFaults(), prometheusFaults())
 }
 
 // TestStack starts everything once and then breaks it in every way there is.

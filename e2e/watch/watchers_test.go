@@ -98,8 +98,9 @@ func (s *stack) startAlerting(t *testing.T) {
 	s.bridge.relay.overhear(s.ledger.webhook)
 
 	rendered := filepath.Join(t.TempDir(), "alertmanager")
+	s.alertmanagerConfig = filepath.Join(rendered, "alertmanager.yml")
 	s.alertmanager = s.newWatcher(t, "alertmanager", "alertmanager:9093", alertmanager, installed(t, "prometheus-alertmanager"),
-		"--config.file="+rendered+"/alertmanager.yml", "--storage.path="+t.TempDir(), "--cluster.listen-address=",
+		"--config.file="+s.alertmanagerConfig, "--storage.path="+t.TempDir(), "--cluster.listen-address=",
 		"--web.listen-address="+alertmanager, "--web.external-url=http://127.0.0.1:9093/")
 	s.render(t, "alertmanager", shipped(t, "alertmanager"), rendered, nil)
 	s.renderBridge(t, config)
