@@ -190,7 +190,7 @@ func (a *acks) silenced(ctx context.Context, q request, by string) (id string, e
 		if errors.As(err, &u) { // its text has the address, which may hold a password
 			err = u.Err
 		}
-		return "", fmt.Errorf("Alertmanager cannot be reached: %s", robot.HideInAddresses(err.Error()))
+		return "", fmt.Errorf("reaching Alertmanager: %s", robot.HideInAddresses(err.Error()))
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -202,7 +202,7 @@ func (a *acks) silenced(ctx context.Context, q request, by string) (id string, e
 	}
 	if resp.StatusCode != http.StatusOK || json.Unmarshal(data, &made) != nil || made.SilenceID == "" {
 		why := strings.Join(strings.Fields(strings.ToValidUTF8(string(data[:min(len(data), 300)]), "")), " ")
-		return "", fmt.Errorf("Alertmanager answered %s: %s", resp.Status, robot.HideInAddresses(why))
+		return "", fmt.Errorf("silencing: Alertmanager answered %s: %s", resp.Status, robot.HideInAddresses(why))
 	}
 	return made.SilenceID, nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // When the file is made smaller at a start: it has this many bytes or more, and all but
@@ -27,7 +28,7 @@ func openFile(file string) (db *bolt.DB, err error) {
 		return err
 	})
 	switch {
-	case errors.Is(err, bolt.ErrTimeout):
+	case errors.Is(err, berrors.ErrTimeout):
 		return nil, fmt.Errorf("data directory %s is in use by another process", filepath.Dir(file))
 	case err != nil:
 		return nil, damaged(file, "opened", err)

@@ -38,7 +38,6 @@ type op struct {
 	answer    chan error
 	duplicate bool // set by the writer
 	booked    string
-	forget    []seenAt
 }
 
 // Accept keeps an item that came from outside. When it returns without an error the item
