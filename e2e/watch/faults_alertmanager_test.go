@@ -104,7 +104,13 @@ func clusterSplit() scenario {
 			writeFile(t, file, right)
 			s.follower2.signal(t, syscall.SIGHUP)
 		},
-		after: func(t *testing.T, s *stack) { second.terminate(t) },
+		after: func(t *testing.T, s *stack) {
+			second.terminate(t)
+			within(t, settling, "follower-2 knows Alertmanager again", func() string {
+				all, err := s.follower2.try(`ALERTS{alertname="PrometheusNotificationsFailing",instance="prometheus-follower-2:9090"}`)
+				return unless(err == nil && len(all) == 0, "%v, %v", all, err)
+			})
+		},
 	}
 }
 
