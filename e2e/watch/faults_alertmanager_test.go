@@ -50,6 +50,7 @@ func alertmanagerKilled() scenario {
 	return scenario{
 		name: "Alertmanager is killed", how: "SIGKILL; told when it is back, until then by the dead man's message", alerts: []string{"AlertmanagerDown"},
 		names: []string{"alertmanager:9093"}, alone: true,
+		window: 90 * time.Second, // of the dead man's switch, which comes first
 		inject: func(t *testing.T, s *stack) {
 			began := time.Now()
 			s.alertmanager.kill(t)
