@@ -65,7 +65,13 @@ func (sc *scenario) run(t *testing.T, s *stack) {
 		sc.prepare(t, s)
 	}
 	began := time.Now()
-	repair := sync.OnceFunc(func() { sc.repair(t, s) })
+	broken := true
+	repair := func() {
+		if broken {
+			broken = false
+			sc.repair(t, s)
+		}
+	}
 	defer repair()
 	sc.inject(t, s)
 	lines := make([]result, len(sc.alerts))
