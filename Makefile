@@ -22,7 +22,7 @@ TEST_PACKAGES := redis-server:/usr/bin/redis-server:redis zookeeper:/usr/share/z
 # Debian packages that "make test-compose" needs to make and run stand-ins for images, and the programs they bring.
 COMPOSE_PACKAGES := docker.io:dockerd docker.io:docker docker-compose:docker-compose debootstrap:debootstrap iproute2:ip iptables:iptables
 
-.PHONY: help build run test test-unit test-rules replicas test-deps test-compose test-compose-deps docker-image vet gofmt lint fuzz bench cross reference dashboards clean
+.PHONY: help build run test test-alerts test-unit test-rules replicas test-deps test-compose test-compose-deps docker-image vet gofmt lint fuzz bench cross reference dashboards clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -35,9 +35,12 @@ run: build ## Build and start everything in one process, on loopback.
 
 # Never from the cache: some tests build the program, which the cache does not know of.
 test: test-deps vet gofmt test-rules ## Install what the tests need and run all of them, with the race detector.
-	$(GO) test -race -count=1 -timeout 15m ./...
+	$(GO) test -race -count=1 -timeout 15m -skip '^TestStack$$' ./...
 	@if [ -n "$${FANFARE_TEST_WITHOUT:-}" ]; then echo "left out, as FANFARE_TEST_WITHOUT says: $$FANFARE_TEST_WITHOUT"; else echo "nothing was left out"; fi
-	@echo "separate: the test of docker-compose.yml in containers, make test-compose"
+	@echo "separate: a fault for every alert, make test-alerts; docker-compose.yml in containers, make test-compose"
+
+test-alerts: test-deps ## Break everything that an alert is about, with all watchers as processes, and wait for the messages.
+	$(GO) test -count=1 -timeout 20m -run '^TestStack$$' ./e2e/watch
 
 test-unit: vet gofmt ## Run the tests without installing anything.
 	$(GO) test -race -count=1 -timeout 15m ./...

@@ -105,7 +105,25 @@ func (s *stack) traffic(t *testing.T) (stop func()) {
 	for _, n := range s.nodes {
 		work.Go(func() { backEnd(ctx, n.gateway) })
 	}
+	work.Go(func() { s.comeAndGo(ctx, t) })
 	return sync.OnceFunc(func() { cancel(); work.Wait() })
+}
+
+// comeAndGo is a device that connects, with the handshake of a new one, and leaves soon.
+func (s *stack) comeAndGo(ctx context.Context, t *testing.T) {
+	for i := 0; ctx.Err() == nil; i++ {
+		c, err := client.NewDevice(client.DeviceOptions{
+			Allocator: "http://" + s.allocators[i%allocators].address + "/", PublicKey: s.publicKey(t),
+			User: "passer-by", DeviceID: "device-of-passer-by", OSName: "ios",
+		})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		stay, leave := context.WithTimeout(ctx, 10*trafficPause)
+		_ = c.Run(stay) // it ends with the time
+		leave()
+	}
 }
 
 // backEnd pushes over a node's gateway as an MPush back end does, until the context ends.

@@ -36,11 +36,11 @@ func hostFaults() []scenario {
 			return func(line string) string { return all(used(line)) }
 		}),
 		hostFault("a disk is nearly full", "HostDiskFilling", func(*stack) func(string) string {
-			return disk(func() float64 { return 0.06 })
+			return disk("/dev/vdy", func() float64 { return 0.06 })
 		}),
 		hostFault("a disk will be full in three hours", "HostDiskFilling", func(s *stack) func(string) string {
 			began, full := time.Now(), s.lapse.of(3*time.Hour)
-			return disk(func() float64 { return 0.28 * (1 - time.Since(began).Seconds()/full.Seconds()) })
+			return disk("/dev/vdz", func() float64 { return 0.28 * (1 - time.Since(began).Seconds()/full.Seconds()) })
 		}),
 		{
 			name: "the clock of a machine follows no time server", alerts: []string{"HostClockUnsynchronised"}, names: []string{"node-exporter:9100"},
@@ -63,12 +63,12 @@ func hostFault(name, alert string, change func(*stack) func(string) string, need
 }
 
 // disk adds one of which a share is free.
-func disk(free func() float64) func(string) string {
+func disk(device string, free func() float64) func(string) string {
 	return func(line string) string {
 		if !strings.HasPrefix(line, "# TYPE node_filesystem_avail_bytes ") {
 			return line
 		}
-		const labels = `{device="/dev/vdz",fstype="ext4",mountpoint="/data"}`
+		labels := fmt.Sprintf(`{device=%q,fstype="ext4",mountpoint="/data"}`, device)
 		return line + fmt.Sprintf("\nnode_filesystem_avail_bytes%[1]s %[2]g\nnode_filesystem_size_bytes%[1]s 1e+11\nnode_filesystem_readonly%[1]s 0", labels, 1e11*free())
 	}
 }
