@@ -121,7 +121,7 @@ func TestForeignPrometheus(t *testing.T) {
 	at := freeAddress(t)
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"prometheus.yml": `{rule_files: [rules.yml], scrape_configs: [{job_name: self, scrape_interval: 1s, static_configs: [{targets: ["` + at +
+		"prometheus.yml": `{rule_files: [rules.yml], alerting: {alertmanagers: [{static_configs: [{targets: ["127.0.0.1:9"]}]}]}, scrape_configs: [{job_name: self, scrape_interval: 1s, static_configs: [{targets: ["` + at +
 			`"]}], http_sd_configs: [{url: "http://127.0.0.1:9/"}]}]}`,
 		"rules.yml": `{groups: [{name: a, rules: [{record: "a:b", expr: vector(1)}]}]}`,
 	} {
@@ -130,12 +130,14 @@ func TestForeignPrometheus(t *testing.T) {
 		}
 	}
 	url := serve(t, at, "/-/ready", "prometheus", "--config.file="+filepath.Join(dir, "prometheus.yml"), "--web.listen-address="+at, "--storage.tsdb.path="+t.TempDir())
-	await(t, "the first sample", &output{}, nil, func() error {
-		text, err := get(t.Context(), url+"/api/v1/query?query=up")
-		if err == nil && !strings.Contains(text, `"instance"`) {
-			err = errors.New(text)
-		}
-		return err
-	})
+	for question, answer := range map[string]string{"query?query=up": `"instance"`, "alertmanagers": "127.0.0.1:9"} {
+		await(t, "the answer to "+question, &output{}, nil, func() error {
+			text, err := get(t.Context(), url+"/api/v1/"+question)
+			if err == nil && !strings.Contains(text, answer) {
+				err = errors.New(text)
+			}
+			return err
+		})
+	}
 	compare(t, "prometheus", shown(t, url+"/metrics"))
 }

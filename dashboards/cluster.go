@@ -72,7 +72,7 @@ func clusterBonds() []panel {
 		row("What holds it together", "维系集群的部分"),
 		lines("Canary by node", "各节点金丝雀", about{
 			"The slowest way to each node's own device. The detail has every way by itself.", "到各节点金丝雀设备最慢路径的耗时，明细中有每条路径。",
-		}, unitSeconds, q(`max by (to) (`+fed("global:fanfare_canary_seconds:max")+`)`, "{{to}}")).rising(step{0.99, red}).to(detail("fanfare-routes")),
+		}, unitSeconds, q(`max by (to) (`+fed("global:fanfare_canary_seconds:max")+`)`, "{{to}}")).rising(step{lateSeconds, red}).to(detail("fanfare-routes")),
 		lines("Canaries lost by node", "各节点金丝雀丢失", about{
 			"Canary pushes to each node's own device that were lost, per second over five minutes.", "到各节点的金丝雀推送每秒丢失数（五分钟）。",
 		}, unitEvents, q(`sum by (to) (`+fed("global:fanfare_canary_lost:rate5m")+`)`, "{{to}}")).to(detail("fanfare-routes")),

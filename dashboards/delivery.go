@@ -18,10 +18,10 @@ func deliveryNumbers() []panel {
 		gauge("Delivered", "投递成功率", about{
 			"Share of the judged messages of the last five minutes that were sent or acknowledged. Offline, expired, collapsed and filtered ones are not judged.",
 			"最近五分钟计入目标的消息中已发送或已确认的比例，离线、过期、合并、过滤的不计。",
-		}, unitRatio, 1, q(deliveredShare(), "")).from(0.95).digits(2).without("no traffic / 无流量").falling(step{0.99, yellow}, step{0.995, green}),
+		}, unitRatio, 1, q(deliveredShare(), "")).from(0.95).digits(2).without("no traffic / 无流量").falling(step{0.99, yellow}, step{objectiveDelivered, green}),
 		gauge("In time", "及时率", about{
 			"Share of the deliveries of the last five minutes that took less than 0.99 s.", "最近五分钟在 0.99 秒内完成投递的比例。",
-		}, unitRatio, 1, q(inTimeShare(), "")).from(0.9).digits(2).without("no traffic / 无流量").falling(step{0.97, yellow}, step{0.99, green}),
+		}, unitRatio, 1, q(inTimeShare(), "")).from(0.9).digits(2).without("no traffic / 无流量").falling(step{0.97, yellow}, step{objectiveInTime, green}),
 		stat("Delivery budget left", "投递预算剩余", about{
 			"What is left of the failures that the objective of 99.5 % allows, over 30 days or as far as the data reach. Below 0 the promise was broken.",
 			"三十天内（以现有数据为限）99.5 % 目标所允许的失败余额，小于 0 即已违约。",
@@ -36,7 +36,7 @@ func deliveryNumbers() []panel {
 }
 
 func deliveryBurn() []panel {
-	limits := []step{{1, yellow}, {6, orange}, {14.4, red}}
+	limits := []step{{1, yellow}, {burnSixHours, orange}, {burnHour, red}}
 	return []panel{
 		row("How fast the budget burns", "预算消耗速度"),
 		lines("Delivery burn rate", "投递预算消耗速度", about{
@@ -70,10 +70,10 @@ func deliveryFlow() []panel {
 		lines("Delivery time", "投递耗时", about{
 			"Quantiles of the time from accepting a message until it was sent or acknowledged.", "消息从接收到发送或确认的耗时分位。",
 		}, unitSeconds, q(quantile("0.5", "", fed(delivery)), "p50"), q(quantile("0.95", "", fed(delivery)), "p95"), q(quantile("0.99", "", fed(delivery)), "p99")).
-			rising(step{0.99, red}).to(detail("fanfare-stages")),
+			rising(step{lateSeconds, red}).to(detail("fanfare-stages")),
 		lines("Delivery time by kind of ack, 99 %", "各确认方式投递耗时 99 分位", about{
 			"None: until written; auto: until the SDK acknowledged; biz: until the application did.", "none 到写出，auto 到 SDK 确认，biz 到业务确认。",
-		}, unitSeconds, q(quantile("0.99", "ack", fed(delivery)), "{{ack}}")).rising(step{0.99, red}).to(detail("fanfare-stages")),
+		}, unitSeconds, q(quantile("0.99", "ack", fed(delivery)), "{{ack}}")).rising(step{lateSeconds, red}).to(detail("fanfare-stages")),
 		lines("Stages, 99 %", "各阶段 99 分位", about{
 			"99 % of the messages reached each stage from the one before it within this time.", "99 % 的消息在此时间内到达各阶段。",
 		}, unitSeconds, q(quantile("0.99", "stage", fed(stage)), "{{stage}}")).to(detail("fanfare-stages")),

@@ -29,12 +29,12 @@ func overviewNumbers() []panel {
 			"Share of the judged messages of the last five minutes that were sent or acknowledged. The objective is 99.5 %.",
 			"最近五分钟计入目标的消息中已发送或已确认的比例，目标 99.5 %。",
 		}, unitRatio, q(deliveredShare(), "")).digits(2).without("no traffic / 无流量").
-			falling(step{0.99, yellow}, step{0.995, green}).to(here("Delivery / 投递", "fanfare-delivery")),
+			falling(step{0.99, yellow}, step{objectiveDelivered, green}).to(here("Delivery / 投递", "fanfare-delivery")),
 		stat("In time", "及时率", about{
 			"Share of the deliveries of the last five minutes that took less than 0.99 s. The objective is 99 %.",
 			"最近五分钟在 0.99 秒内完成投递的比例，目标 99 %。",
 		}, unitRatio, q(inTimeShare(), "")).digits(2).without("no traffic / 无流量").
-			falling(step{0.97, yellow}, step{0.99, green}).to(here("Delivery / 投递", "fanfare-delivery")),
+			falling(step{0.97, yellow}, step{objectiveInTime, green}).to(here("Delivery / 投递", "fanfare-delivery")),
 		stat("Nodes that serve", "服务中的节点", about{
 			"Push nodes that allocators give to devices. Red when there is none.",
 			"分配器会分给设备的推送节点数，为 0 时变红。",
@@ -59,7 +59,7 @@ func overviewNumbers() []panel {
 		stat("Slowest canary", "最慢金丝雀", about{
 			"The longest of the newest round trips from every entry point to every node's own device. A device would feel the same.",
 			"各入口到各节点金丝雀设备的最近往返中最慢的一个，等同设备的体感。",
-		}, unitSeconds, q(`max(`+fed("global:fanfare_canary_seconds:max")+`)`, "")).rising(step{0.25, yellow}, step{0.99, red}).
+		}, unitSeconds, q(`max(`+fed("global:fanfare_canary_seconds:max")+`)`, "")).rising(step{0.25, yellow}, step{lateSeconds, red}).
 			to(detail("fanfare-routes")),
 		stat("Canaries lost", "金丝雀丢失", about{
 			"Canary pushes that were lost, as a share of those sent in five minutes. Must be 0.",
@@ -97,7 +97,7 @@ func overviewTrends() []panel {
 			q(quantile("0.5", "", fed("global:fanfare_delivery_duration_seconds_bucket:rate5m")), "p50"),
 			q(quantile("0.95", "", fed("global:fanfare_delivery_duration_seconds_bucket:rate5m")), "p95"),
 			q(quantile("0.99", "", fed("global:fanfare_delivery_duration_seconds_bucket:rate5m")), "p99")).
-			rising(step{0.99, red}).to(here("Delivery / 投递", "fanfare-delivery")),
+			rising(step{lateSeconds, red}).to(here("Delivery / 投递", "fanfare-delivery")),
 		lines("Nodes by state", "节点状态", about{
 			"Nodes that serve, drain or were lost, as the allocators see them.",
 			"分配器看到的服务中、排空中与丢失的节点数。",

@@ -113,7 +113,7 @@ func knownMetrics(t *testing.T) map[string]bool {
 	collect("dingtalk/metrics.go", "fanfare_dingtalk_", `Name: +prefix \+ "([a-z_]+)"`)
 	collect("*/*.go", "fanfare_", `"(certificate_expiry_timestamp_seconds)"`)
 	collect("configs/rules/*/*.yml", "", `record: (\S+)`)
-	collect("dashboards/testdata/metrics/*.txt", "", `(?m)^([a-zA-Z_0-9]+)$`)
+	collect("configs/testdata/foreign/*.txt", "", `(?m)^([a-zA-Z_0-9]+)\b`)
 	return known
 }
 

@@ -54,10 +54,10 @@ func routeCanary() []panel {
 		table("Canary from and to", "金丝雀往返矩阵", about{
 			"Newest round trip from each entry point (row) to each node's own device (column). One red column is a node, one red row an entry point.",
 			"各入口（行）到各节点设备（列）的最近往返。一列变红是节点问题，一行变红是入口问题。",
-		}, unitSeconds, q(`max by (from, to) (fanfare_canary_seconds{`+ofCluster+`})`, "")).grid("from", "to").rising(step{0.25, yellow}, step{0.99, red}),
+		}, unitSeconds, q(`max by (from, to) (fanfare_canary_seconds{`+ofCluster+`})`, "")).grid("from", "to").rising(step{0.25, yellow}, step{lateSeconds, red}),
 		lines("Canary by way", "各路径金丝雀", about{
 			"Round trips over time for each way.", "各路径往返耗时随时间的变化。",
-		}, unitSeconds, q(`max by (from, to) (fanfare_canary_seconds{`+ofCluster+`,to=~"$node"})`, "{{from}} → {{to}}")).numbers().rising(step{0.99, red}),
+		}, unitSeconds, q(`max by (from, to) (fanfare_canary_seconds{`+ofCluster+`,to=~"$node"})`, "{{from}} → {{to}}")).numbers().rising(step{lateSeconds, red}),
 		lines("Canaries lost", "金丝雀丢失", about{
 			"Canary pushes that were not acknowledged in time, per second, for each way. Must be 0.", "各路径每秒未及时确认的金丝雀推送，应为 0。",
 		}, unitEvents, q(`sum by (from, to) (`+rate("fanfare_canary_lost_total", ofCluster+`,to=~"$node"`)+`)`, "{{from}} → {{to}}")).rising(step{0.0001, red}),

@@ -1,7 +1,17 @@
 package dashboards
 
-// The objectives themselves stand in configs/rules/leader/slo.yml; what is measured
-// against them is recorded there.
+// What was promised, as configs/rules/leader/slo.yml has it, for colours: Grafana takes
+// no threshold from a query. What is measured is recorded there.
+const (
+	objectiveDelivered = 0.995 // share of the messages that are judged
+	objectiveInTime    = 0.99  // share of the deliveries that take less than lateSeconds
+	lateSeconds        = 0.99
+
+	// How many times too fast a budget burns when an alert fires, over an hour and over
+	// six hours.
+	burnHour     = 14.4
+	burnSixHours = 6
+)
 
 // deliveredShare is the share of judged messages that ended well in five minutes.
 func deliveredShare() string { return `1 - max(` + fed("global:fanfare_delivery_errors:ratio5m") + `)` }

@@ -26,11 +26,11 @@ func stageTimes() []panel {
 		lines("Delivery by kind of ack, 99 %", "各确认方式投递耗时 99 分位", about{
 			"From accepting until sent (ack none) or acknowledged: by the SDK (auto) or by the application (biz).",
 			"从接收到发送（none）或确认的耗时：SDK 自动确认（auto）或业务确认（biz）。",
-		}, unitSeconds, q(quantile("0.99", "ack", buckets("fanfare_delivery_duration_seconds_bucket")), "{{ack}}")).rising(step{0.99, red}),
+		}, unitSeconds, q(quantile("0.99", "ack", buckets("fanfare_delivery_duration_seconds_bucket")), "{{ack}}")).rising(step{lateSeconds, red}),
 		lines("Delivery by entry point, 99 %", "各入口投递耗时 99 分位", about{
 			"From accepting until sent or acknowledged, for each process that accepted: allocators for the HTTP API, nodes for the gateway.",
 			"各入口进程从接收到发送或确认的耗时：HTTP 接口为分配器，网关为节点。",
-		}, unitSeconds, q(quantile("0.99", "job, instance", buckets("fanfare_delivery_duration_seconds_bucket")), "{{job}} {{instance}}")).rising(step{0.99, red}),
+		}, unitSeconds, q(quantile("0.99", "job, instance", buckets("fanfare_delivery_duration_seconds_bucket")), "{{job}} {{instance}}")).rising(step{lateSeconds, red}),
 		lines("Stages per second", "每秒到达各阶段", about{
 			"Messages that reached each stage, per second. A stage that falls behind the one before it is where they wait.",
 			"每秒到达各阶段的消息数，落后的阶段即堆积处。",
