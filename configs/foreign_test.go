@@ -94,7 +94,7 @@ func TestForeignNodeExporter(t *testing.T) {
 
 func TestForeignRedisExporter(t *testing.T) {
 	t.Parallel()
-	program(t, "prometheus-redis-exporter")
+	lookPath(t, "prometheus-redis-exporter")
 	redis := backing.StartRedis(t, "--appendonly", "yes", "--maxmemory", "256mb")
 	redis.Do("SET", "key", "value")
 	at := freeAddress(t)

@@ -26,9 +26,9 @@ var packages = map[string]string{
 	"prometheus-redis-exporter":    "prometheus-redis-exporter",
 }
 
-// program finds a program. If it is missing the test fails, or is left out if the
+// lookPath finds a program. If it is missing the test fails, or is left out if the
 // environment says that its package may be missing.
-func program(t *testing.T, name string) string {
+func lookPath(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err == nil {
@@ -44,7 +44,7 @@ func program(t *testing.T, name string) string {
 // run runs a program to its end and fails the test, with what it printed, if it fails.
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), program(t, name), args...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), lookPath(t, name), args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}

@@ -39,7 +39,7 @@ func probe(t *testing.T, exporter, module, target string) bool {
 // TestProbes tries every module on the real thing, and on something else that listens.
 func TestProbes(t *testing.T) {
 	t.Parallel()
-	program(t, "prometheus-blackbox-exporter")
+	lookPath(t, "prometheus-blackbox-exporter")
 	exporter := blackbox(t)
 	node := servertest.Start(t)
 	socket, err := url.Parse(node.WebSocketURL())
@@ -78,7 +78,7 @@ func TestProbes(t *testing.T) {
 // something that only listens.
 func TestProbesOfStores(t *testing.T) {
 	t.Parallel()
-	program(t, "prometheus-blackbox-exporter")
+	lookPath(t, "prometheus-blackbox-exporter")
 	redis, locked, zookeeper := backing.StartRedis(t), backing.StartRedis(t, "--requirepass", "password"), backing.StartZooKeeper(t)
 	exporter := blackbox(t)
 	dead, err := net.Listen("tcp", "127.0.0.1:0") // accepts in the kernel, answers nothing

@@ -3,61 +3,33 @@
 package configs
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os/exec"
-	"runtime"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fanfare-push/fanfare/e2e/program"
+	"github.com/fanfare-push/fanfare/server/servertest/backing"
 )
 
 // patience bounds every wait for a process.
 const patience = 60 * time.Second
 
 // output is what a process printed.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
+type output = program.Output
 
 // serve runs a program that listens on address until the test ends, and waits until the
 // path answers 200. It returns the address as a URL.
 func serve(t *testing.T, address, path, name string, args ...string) string {
 	t.Helper()
-	command := exec.Command(program(t, name), args...)
+	command := exec.Command(lookPath(t, name), args...)
 	var out output
 	command.Stdout, command.Stderr, command.Dir = &out, &out, t.TempDir()
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	started, ended := make(chan error), make(chan struct{})
-	go func() {
-		runtime.LockOSThread() // the child ends with the thread that started it
-		defer runtime.UnlockOSThread()
-		defer close(ended)
-		err := command.Start()
-		started <- err
-		if err == nil {
-			_ = command.Wait() // it is killed
-		}
-	}()
-	if err := <-started; err != nil {
+	ended, err := backing.StartChild(command)
+	if err != nil {
 		t.Fatalf("start %s: %v", name, err)
 	}
 	t.Cleanup(func() {
@@ -118,10 +90,5 @@ func do(ctx context.Context, method, url string, body io.Reader) (string, error)
 // freeAddress is a loopback address that nobody listens on.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return backing.FreeAddress(t)
 }

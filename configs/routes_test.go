@@ -23,7 +23,7 @@ func TestAmtoolAcceptsTheConfiguration(t *testing.T) {
 // others may add.
 func TestReceivers(t *testing.T) {
 	t.Parallel()
-	program(t, "amtool")
+	lookPath(t, "amtool")
 	tests := map[string]string{ // labels to receivers
 		"alertname=Foreign severity=warning cluster=c":           "ding-ops",
 		"alertname=Foreign severity=critical cluster=c":          "ding-critical",

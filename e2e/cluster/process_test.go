@@ -9,35 +9,18 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fanfare-push/fanfare/e2e/program"
+	"github.com/fanfare-push/fanfare/server/servertest/backing"
 )
 
 // patience is how long a test waits for what must happen.
 const patience = 60 * time.Second
-
-// output keeps what a process prints, in all its lives.
-type output struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
 
 // process is a running fanfare that can be killed and started again as it was.
 type process struct {
@@ -46,10 +29,10 @@ type process struct {
 	args []string
 	dir  string
 
-	printed output
+	printed program.Output // in all its lives
 	lives   int
 	command *exec.Cmd
-	ended   chan struct{} // closed when the process is gone
+	ended   <-chan struct{} // closed when the process is gone
 }
 
 // newProcess starts the program and ends it, in order, with the test.
@@ -66,34 +49,12 @@ func (p *process) start(t *testing.T) {
 	t.Helper()
 	p.lives++
 	p.command = exec.Command(fanfare, p.args...)
-	p.command.Dir, p.command.Env = p.dir, environment()
+	p.command.Dir, p.command.Env = p.dir, program.Environment()
 	p.command.Stdout, p.command.Stderr = &p.printed, &p.printed
-	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	p.ended = make(chan struct{})
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread() // the child ends with the thread that started it
-		defer runtime.UnlockOSThread()
-		defer close(p.ended)
-		err := p.command.Start()
-		started <- err
-		if err == nil {
-			_ = p.command.Wait() // its state is kept
-		}
-	}()
-	if err := <-started; err != nil {
+	var err error
+	if p.ended, err = backing.StartChild(p.command); err != nil {
 		t.Fatalf("%s: %v", p.name, err)
 	}
-}
-
-// environment is this one without settings of the product.
-func environment() (env []string) {
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "FANFARE_") {
-			env = append(env, v)
-		}
-	}
-	return env
 }
 
 func (p *process) signal(t *testing.T, s syscall.Signal) {

@@ -4,8 +4,6 @@ package cluster
 
 import (
 	"fmt"
-	"net"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -64,11 +62,6 @@ func nodeID(i int) string { return fmt.Sprintf("node-%d", i+1) }
 
 func allocatorID(i int) string { return fmt.Sprintf("alloc-%d", i+1) }
 
-func loopback(t *testing.T) string {
-	t.Helper()
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(backing.FreePort(t)))
-}
-
 // set makes the command line of a list of settings.
 func set(command string, settings ...string) []string {
 	args := []string{command}
@@ -89,7 +82,7 @@ func shared(redis, zookeeper string) []string {
 
 func (w *world) addNode(t *testing.T, i int) {
 	t.Helper()
-	n := &node{id: nodeID(i), device: loopback(t), gateway: loopback(t),
+	n := &node{id: nodeID(i), device: backing.FreeAddress(t), gateway: backing.FreeAddress(t),
 		redis: backing.StartProxy(t, w.redis.Addr), zookeeper: backing.StartProxy(t, w.zookeeper.Addr)}
 	var callers []string
 	for k := range nodes {
@@ -101,7 +94,7 @@ func (w *world) addNode(t *testing.T, i int) {
 		callers = append(callers, "alloc@"+allocatorID(k))
 	}
 	n.announced = newGateway(t, n.gateway, callers...)
-	ops := loopback(t)
+	ops := backing.FreeAddress(t)
 	n.process = newProcess(t, n.id, ops, set("node", append(shared(n.redis.Addr, n.zookeeper.Addr),
 		"node.id="+n.id, "node.public_ip="+fmt.Sprintf("127.0.1.%d", i+1),
 		"node.listen.device="+n.device, "node.listen.websocket=", "node.listen.admin=",
@@ -113,7 +106,7 @@ func (w *world) addNode(t *testing.T, i int) {
 
 func (w *world) addAllocator(t *testing.T, i int) {
 	t.Helper()
-	address := loopback(t)
+	address := backing.FreeAddress(t)
 	a := &allocator{process: newProcess(t, allocatorID(i), address, set("alloc", append(shared(w.redis.Addr, w.zookeeper.Addr),
 		"node.id="+allocatorID(i), "alloc.listen="+address, "api.rate=0")...)...)}
 	var err error

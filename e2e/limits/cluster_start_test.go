@@ -5,8 +5,6 @@ package limits
 import (
 	"fmt"
 	"net/http"
-	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -19,19 +17,10 @@ type part struct {
 	http string // where it says whether it is ready
 }
 
-// startPart starts the program and does not wait. The end of the test ends it, in order.
+// startPart starts the program and does not wait.
 func startPart(t *testing.T, command, http string, settings []string) *part {
 	t.Helper()
-	p := &product{ended: make(chan struct{}), process: exec.Command(fanfare, arguments(command, settings)...)}
-	p.process.Dir, p.process.Env = t.TempDir(), environment()
-	p.process.Stdout, p.process.Stderr = &p.stdout, &p.stderr
-	must(t, p.process.Start())
-	go func() {
-		_ = p.process.Wait()
-		close(p.ended)
-	}()
-	t.Cleanup(func() { p.stop(t) })
-	return &part{product: p, http: http}
+	return &part{product: start(t, fanfare, arguments(command, settings)...), http: http}
 }
 
 func arguments(command string, settings []string) []string {
@@ -59,13 +48,13 @@ func (s surroundings) node(t *testing.T, id, device, ops string, more ...string)
 	t.Helper()
 	return s.settings(append([]string{
 		"node.id=" + id, "node.listen.device=" + device, "node.listen.websocket=", "node.listen.admin=",
-		"node.listen.gateway=" + freeAddress(t), "node.listen.ops=" + ops, "security.private_key_file=" + absoluteKey(t),
+		"node.listen.gateway=" + backing.FreeAddress(t), "node.listen.ops=" + ops, "security.private_key_file=" + absoluteKey(t),
 	}, more...)...)
 }
 
 func (s surroundings) startNode(t *testing.T, id string, more ...string) *part {
 	t.Helper()
-	device, ops := freeAddress(t), freeAddress(t)
+	device, ops := backing.FreeAddress(t), backing.FreeAddress(t)
 	p := startPart(t, "node", ops, s.node(t, id, device, ops, more...))
 	p.device, p.ops = device, ops
 	return p
@@ -73,15 +62,10 @@ func (s surroundings) startNode(t *testing.T, id string, more ...string) *part {
 
 func (s surroundings) startAllocator(t *testing.T, more ...string) *part {
 	t.Helper()
-	address := freeAddress(t)
+	address := backing.FreeAddress(t)
 	p := startPart(t, "alloc", address, s.settings(append([]string{"alloc.listen=" + address}, more...)...))
 	p.alloc, p.ops = address, address
 	return p
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	return "127.0.0.1:" + strconv.Itoa(backing.FreePort(t))
 }
 
 // ready asks the process; the text says what is missing.
@@ -184,7 +168,7 @@ func TestStartWithoutZooKeeper(t *testing.T) {
 	t.Run("no server", func(t *testing.T) {
 		t.Parallel()
 		away := here
-		away.zookeeper = freeAddress(t)
+		away.zookeeper = backing.FreeAddress(t)
 		a, n := away.startAllocator(t), away.startNode(t, "node-3")
 		for _, p := range []*part{a, n} {
 			p.isNotReady(t, "registry", "registry.zookeeper.servers", away.zookeeper, "refused")

@@ -12,60 +12,47 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fanfare-push/fanfare/e2e/program"
+	"github.com/fanfare-push/fanfare/server/servertest/backing"
 )
 
 // patience is how long a test waits for what must happen.
 const patience = 60 * time.Second
 
-// output keeps what a process prints.
-type output struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
 // product is a running "fanfare run". Its addresses are host:port.
 type product struct {
 	device, websocket, gateway, alloc, ops string
 
-	stdout, stderr output
+	stdout, stderr program.Output
 	process        *exec.Cmd
-	ended          chan struct{} // closed when the process is gone
+	ended          <-chan struct{} // closed when the process is gone
 }
 
 // listeners are the settings of the addresses.
 var listeners = []string{"node.listen.device", "node.listen.websocket", "node.listen.gateway", "node.listen.admin", "node.listen.ops", "alloc.listen"}
 
-// environment is this one without settings of the product.
-func environment() (env []string) {
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "FANFARE_") {
-			env = append(env, v)
-		}
-	}
-	return env
+// start runs a command line that becomes the product, and does not wait. The end of the
+// test ends it, in order: it has to survive.
+func start(t *testing.T, name string, args ...string) *product {
+	t.Helper()
+	p := &product{process: exec.Command(name, args...)}
+	p.process.Dir, p.process.Env = t.TempDir(), program.Environment()
+	p.process.Stdout, p.process.Stderr = &p.stdout, &p.stderr
+	var err error
+	p.ended, err = backing.StartChild(p.process)
+	must(t, err)
+	t.Cleanup(func() { p.stop(t) })
+	return p
 }
 
 // startProduct starts the product on free loopback ports. With files that is all it
-// may open. The end of the test ends it, in order: it has to survive.
+// may open.
 func startProduct(t *testing.T, files int, settings ...string) *product {
 	t.Helper()
-	p := &product{ended: make(chan struct{})}
 	args := []string{fanfare, "run"}
 	for _, key := range listeners {
 		args = append(args, "--set", key+"=127.0.0.1:0")
@@ -76,17 +63,7 @@ func startProduct(t *testing.T, files int, settings ...string) *product {
 	if files > 0 {
 		args = append([]string{"sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$@"`, files), "sh"}, args...)
 	}
-	p.process = exec.Command(args[0], args[1:]...)
-	p.process.Dir, p.process.Env = t.TempDir(), environment()
-	p.process.Stdout, p.process.Stderr = &p.stdout, &p.stderr
-	if err := p.process.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_ = p.process.Wait()
-		close(p.ended)
-	}()
-	t.Cleanup(func() { p.stop(t) })
+	p := start(t, args[0], args[1:]...)
 	for pattern, address := range map[string]*string{
 		`devices +(\S+)`: &p.device, `web sockets +ws://([^/\s]+)`: &p.websocket, `gateway +(\S+)`: &p.gateway,
 		`allocator, API +http://([^/\s]+)`: &p.alloc, `metrics +http://([^/\s]+)`: &p.ops,

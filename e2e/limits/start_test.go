@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/fanfare-push/fanfare/e2e/program"
 )
 
 // result is what a process that ended by itself left.
@@ -26,7 +28,7 @@ func runToEnd(t *testing.T, name string, args ...string) result {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr, cmd.Env, cmd.Dir = &stdout, &stderr, environment(), t.TempDir()
+	cmd.Stdout, cmd.Stderr, cmd.Env, cmd.Dir = &stdout, &stderr, program.Environment(), t.TempDir()
 	err := cmd.Run()
 	if status := new(exec.ExitError); err != nil && !errors.As(err, &status) || ctx.Err() != nil {
 		t.Fatalf("%s: %v, %v\n%s", name, err, ctx.Err(), &stderr)

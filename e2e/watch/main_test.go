@@ -15,11 +15,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/fanfare-push/fanfare/e2e/program"
 )
 
 // root is the repository.
@@ -35,23 +33,9 @@ var fanfare string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	dir, err := os.MkdirTemp("", "fanfare-watch-")
-	if err == nil {
-		err = flag.Set("test.parallel", atOnce)
-	}
-	if err == nil {
-		fanfare = filepath.Join(dir, "fanfare")
-		var out []byte
-		if out, err = exec.Command("go", "build", "-o", fanfare, "github.com/fanfare-push/fanfare/cmd/fanfare").CombinedOutput(); err != nil {
-			err = fmt.Errorf("building the program: %w\n%s", err, out)
-		}
-	}
-	if err != nil {
+	if err := flag.Set("test.parallel", atOnce); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		os.RemoveAll(dir)
-		os.Exit(code)
-	}))
+	program.Main(m, &fanfare)
 }

@@ -7,11 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fanfare-push/fanfare/e2e/program"
+	"github.com/fanfare-push/fanfare/server/servertest/backing"
 )
 
 // patience is how long a test waits for what must happen and has no deadline of its own.
@@ -27,7 +29,7 @@ type process struct {
 	log  string   // the file it prints to, in all its lives
 
 	command *exec.Cmd
-	ended   chan struct{} // closed when the process is gone
+	ended   <-chan struct{} // closed when the process is gone
 }
 
 // newProcess makes a process and does not start it. It ends, in order, with the test.
@@ -46,38 +48,13 @@ func (p *process) start(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer out.Close() // the child has it
 	p.command = exec.Command(p.path, p.args...)
-	p.command.Dir, p.command.Env = p.dir, append(environment(), p.env...)
+	p.command.Dir, p.command.Env = p.dir, append(program.Environment(), p.env...)
 	p.command.Stdout, p.command.Stderr = out, out
-	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	ended := make(chan struct{})
-	p.ended = ended
-	started := make(chan error)
-	command := p.command
-	go func() {
-		runtime.LockOSThread() // the child ends with the thread that started it
-		defer runtime.UnlockOSThread()
-		defer close(ended)
-		defer out.Close()
-		err := command.Start()
-		started <- err
-		if err == nil {
-			_ = command.Wait() // its state is kept
-		}
-	}()
-	if err := <-started; err != nil {
+	if p.ended, err = backing.StartChild(p.command); err != nil {
 		t.Fatalf("%s: %v", p.name, err)
 	}
-}
-
-// environment is this one without settings of the product.
-func environment() (env []string) {
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "FANFARE_") {
-			env = append(env, v)
-		}
-	}
-	return env
 }
 
 func (p *process) signal(t *testing.T, s syscall.Signal) {

@@ -45,4 +45,10 @@ func take(port int) bool {
 	return l.Close() == nil
 }
 
+// FreeAddress is 127.0.0.1 with a [FreePort], as host:port.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	return loopback(FreePort(t))
+}
+
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -42,7 +41,7 @@ type process struct {
 	dir     string
 	env     []string // on top of the test's own
 	command *exec.Cmd
-	ended   chan struct{} // closed when the process has ended
+	ended   <-chan struct{} // closed when the process has ended
 }
 
 // start runs the process in its directory. Its output goes to the file "log" there.
@@ -52,25 +51,11 @@ func (p *process) start() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	defer out.Close() // the child has it
 	p.command = exec.Command(p.path, p.args...)
 	p.command.Dir, p.command.Stdout, p.command.Stderr = p.dir, out, out
 	p.command.Env = append(os.Environ(), p.env...)
-	p.command.SysProcAttr = ownGroup()
-	p.ended = make(chan struct{})
-	started := make(chan error)
-	go func() {
-		// Linux ends the child with the thread that started it, so the thread stays.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(p.ended)
-		defer out.Close()
-		err := p.command.Start()
-		started <- err
-		if err == nil {
-			_ = p.command.Wait() // how it ended is no matter
-		}
-	}()
-	if err := <-started; err != nil {
+	if p.ended, err = StartChild(p.command); err != nil {
 		p.t.Fatalf("start %s: %v", p.path, err)
 	}
 }

@@ -32,7 +32,7 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	open := make(chan struct{})
 	close(open)
 	p := &Proxy{
-		Addr: loopback(FreePort(t)), t: t, target: target,
+		Addr: FreeAddress(t), t: t, target: target,
 		done: make(chan struct{}), open: open, conns: map[*net.TCPConn]struct{}{},
 	}
 	p.listen()

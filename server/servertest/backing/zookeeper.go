@@ -55,7 +55,7 @@ func StartEnsemble(t testing.TB, n int) []*ZooKeeper {
 }
 
 func newZooKeeper(t testing.TB, script string) *ZooKeeper {
-	z := &ZooKeeper{Addr: loopback(FreePort(t)), process: &process{t: t, path: script, dir: t.TempDir()}}
+	z := &ZooKeeper{Addr: FreeAddress(t), process: &process{t: t, path: script, dir: t.TempDir()}}
 	z.args = []string{"start-foreground", filepath.Join(z.dir, "zoo.cfg")} // the script becomes the server
 	z.env = []string{
 		"JMXDISABLE=true",
