@@ -1,7 +1,9 @@
 package exporter
 
 import (
+	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -20,8 +22,17 @@ type Seldom struct {
 
 // Warn logs a line if one is due, with "times", how often it was called since the last.
 func (s *Seldom) Warn(log *slog.Logger, text string, args ...any) {
+	s.say(log, slog.LevelWarn, text, args)
+}
+
+// Error is [Seldom.Warn] for what somebody has to look at.
+func (s *Seldom) Error(log *slog.Logger, text string, args ...any) {
+	s.say(log, slog.LevelError, text, args)
+}
+
+func (s *Seldom) say(log *slog.Logger, level slog.Level, text string, args []any) {
 	if times := s.Due(time.Now()); times > 0 {
-		log.Warn(text, append(args, "times", times)...)
+		log.Log(context.Background(), level, text, append(slices.Clip(args), "times", times)...)
 	}
 }
 

@@ -22,15 +22,17 @@ func TestSeldom(t *testing.T) {
 	}
 }
 
-func TestSeldomWarns(t *testing.T) {
+func TestSeldomLogs(t *testing.T) {
 	t.Parallel()
-	var s Seldom
-	var said bytes.Buffer
-	log := slog.New(slog.NewTextHandler(&said, nil))
-	for range 1000 {
-		s.Warn(log, "it fails", "err", "broken")
-	}
-	if lines := strings.Count(said.String(), "\n"); lines != 1 || !strings.Contains(said.String(), `msg="it fails" err=broken times=1`) {
-		t.Errorf("%d lines: %s", lines, &said)
+	for level, say := range map[string]func(*Seldom, *slog.Logger, string, ...any){"WARN": (*Seldom).Warn, "ERROR": (*Seldom).Error} {
+		var s Seldom
+		var said bytes.Buffer
+		log := slog.New(slog.NewTextHandler(&said, nil))
+		for range 1000 {
+			say(&s, log, "it fails", "err", "broken")
+		}
+		if lines := strings.Count(said.String(), "\n"); lines != 1 || !strings.Contains(said.String(), "level="+level+` msg="it fails" err=broken times=1`) {
+			t.Errorf("%s: %d lines: %s", level, lines, &said)
+		}
 	}
 }
