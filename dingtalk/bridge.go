@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/fanfare-push/fanfare/dingtalk/spool"
+	"github.com/fanfare-push/fanfare/exporter"
 )
 
 // Registry is where the bridge's metrics are kept and read.
@@ -96,7 +97,8 @@ type Bridge struct {
 	conns     atomic.Int32
 	reloading sync.Mutex
 
-	spoolLog, templateLog, refuseLog seldom
+	spoolLog, templateLog exporter.Seldom
+	refuseLogs            map[string]*exporter.Seldom // by result: a stranger's nonsense must not keep a full queue out of the log
 
 	mu    sync.Mutex
 	gates map[string]*gate
@@ -121,7 +123,8 @@ func New(o Options) (*Bridge, error) {
 		return nil, err
 	}
 	b := &Bridge{options: o, metrics: newMetrics(o.Registry), gates: map[string]*gate{}, lanes: map[string]*lane{},
-		pages: parsePages(), bodies: semaphore.NewWeighted(maxBodies), served: make(chan struct{})}
+		pages: parsePages(), bodies: semaphore.NewWeighted(maxBodies), served: make(chan struct{}),
+		refuseLogs: map[string]*exporter.Seldom{webhookMalformed: {}, webhookTooLarge: {}, webhookFull: {}}}
 	b.laneCtx, b.endLanes = context.WithCancel(context.Background())
 	b.sendCtx, b.cutSends = context.WithCancel(context.Background())
 	var err error

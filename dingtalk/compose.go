@@ -1,7 +1,6 @@
 package dingtalk
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -216,17 +215,14 @@ func (l *lane) composeDeadman(s *setup, t *target, e spool.Entry) (*draft, error
 	return &draft{entries: []spool.Entry{e}, message: storedOf(m)}, nil
 }
 
-// payload reads a notification back. It was decoded once before it was accepted.
+// payload reads a notification back. It was decoded once before it was accepted: a
+// [*message.DecodeError] means that it was damaged since.
 func (l *lane) payload(e spool.Entry) (*message.Payload, error) {
 	body, err := l.spool.Body(e)
 	if err != nil {
 		return nil, err
 	}
-	p, err := message.Decode(bytes.NewReader(body), int64(len(body))+1)
-	if err != nil {
-		return nil, fmt.Errorf("reading notification %d back: %w", e.Seq, err)
-	}
-	return p, nil
+	return message.Decode(body)
 }
 
 func (l *lane) input(s *setup, t *target, p *message.Payload) message.Input {
@@ -239,5 +235,5 @@ func (l *lane) input(s *setup, t *target, p *message.Payload) message.Input {
 
 func (l *lane) templateFailed(target string, err error) {
 	l.metrics.templates.WithLabelValues(target).Inc()
-	l.templateLog.say(l.options.Now(), l.options.Logger, "a template failed; the message is made without it", "target", target, "err", err)
+	l.templateLog.Warn(l.options.Logger, "a template failed; the message is made without it", "target", target, "err", err)
 }

@@ -240,12 +240,13 @@ func TestUnknownTargetAndBadBodies(t *testing.T) {
 		says, result     string
 	}{
 		{"unknown target", "/dingtalk/nobody/send", "{}", 404, "known: ops", "unknown"},
-		{"not JSON", "/dingtalk/ops/send", "<html>", 400, "webhook of Alertmanager", "malformed"},
-		{"no alerts", "/dingtalk/ops/send", `{"version":"4"}`, 400, "", "malformed"},
+		{"not JSON", "/dingtalk/ops/send", "<html>", 400, "the body is not a webhook of Alertmanager: invalid character '<' looking for beginning of value, at byte 1\n", "malformed"},
+		{"no alerts", "/dingtalk/ops/send", `{"version":"4"}`, 400, "the body is not a webhook of Alertmanager: it has no alerts\n", "malformed"},
+		{"empty", "/dingtalk/ops/send", " ", 400, "the body is empty\n", "malformed"},
 		{"too large", "/dingtalk/ops/send", huge, 413, "4096", "too_large"},
 	} {
 		rec := w.do(http.MethodPost, c.path, []byte(c.body))
-		if rec.Code != c.status || !strings.Contains(rec.Body.String(), c.says) {
+		if text := rec.Body.String(); rec.Code != c.status || !strings.Contains(text, c.says) || strings.HasSuffix(c.says, "\n") && text != c.says {
 			t.Errorf("%s: %d %q, want %d %q", c.name, rec.Code, rec.Body, c.status, c.says)
 		}
 		if w.metric("webhooks_total", "result", c.result) < 1 {

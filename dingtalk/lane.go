@@ -171,7 +171,7 @@ func (l *lane) show(s *setup, t *target, waiting []spool.Entry) time.Duration {
 
 // trouble is a spool that cannot be read or written.
 func (l *lane) trouble(err error) time.Duration {
-	l.spoolLog.say(l.options.Now(), l.options.Logger, "what waits could not be read or changed; trying again", "target", l.name, "err", err)
+	l.spoolLog.Error(l.options.Logger, "what waits could not be read or changed; trying again", "target", l.name, "err", err)
 	return diskPause
 }
 

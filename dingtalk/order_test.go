@@ -126,6 +126,10 @@ func TestUnreadableNotification(t *testing.T) {
 		if n := len(w.robots.Received()); n > 3 || w.spool.Depth("ops") != 0 || w.metric("dead_letters_total", "target", "ops") != 1 {
 			t.Errorf("%d messages, %d waiting, %v dead letters", n, w.spool.Depth("ops"), w.metric("dead_letters_total", "target", "ops"))
 		}
+		if dead, _, err := w.spool.DeadLetters(1); err != nil || len(dead) != 1 ||
+			dead[0].Reason != unreadable+"the body is not a webhook of Alertmanager: unexpected end of JSON input, at byte 1" {
+			t.Errorf("the dead letter is %+v, %v", dead, err)
+		}
 		for i := range 50 {
 			if name := fmt.Sprintf("Alert%02d", i); !strings.Contains(w.said(), name) {
 				t.Errorf("%s was not told", name)

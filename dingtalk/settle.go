@@ -2,7 +2,6 @@ package dingtalk
 
 import (
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/fanfare-push/fanfare/dingtalk/robot"
@@ -85,22 +84,4 @@ func (l *lane) bury(entries []spool.Entry, m *stored, reason string) error {
 	l.metrics.dead.WithLabelValues(l.name).Add(float64(max(n, 1)))
 	l.metrics.notes.WithLabelValues(l.name, noteDead).Add(float64(n))
 	return nil
-}
-
-// seldom keeps a line that repeats from filling the log.
-type seldom struct {
-	mu   sync.Mutex
-	last time.Time
-}
-
-// seldomEvery is the least time between two equal lines.
-const seldomEvery = time.Minute
-
-func (s *seldom) say(now time.Time, log *slog.Logger, text string, args ...any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.last.IsZero() || now.Sub(s.last) >= seldomEvery {
-		s.last = now
-		log.Error(text, args...)
-	}
 }

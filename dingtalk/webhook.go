@@ -1,8 +1,6 @@
 package dingtalk
 
 import (
-	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -34,23 +32,19 @@ func (b *Bridge) webhook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	result := func(what string) { b.metrics.webhooks.WithLabelValues(name, what).Inc() }
-	release, status, err := b.admit(w, r, s.config.Limits.Body)
-	if status != http.StatusOK {
-		b.refused(w, s, name, status, err)
+	body, p, release, no := b.take(w, r, s.config.Limits.Body)
+	if no != nil {
+		result(no.result)
+		b.refused(w, no, "target", name)
 		return
 	}
 	defer release()
-	body, p, status, err := b.read(w, r, s.config.Limits.Body)
-	if status != http.StatusOK {
-		b.refused(w, s, name, status, err)
-		return
-	}
 	duplicate, err := b.spool.Accept(item(name, p, body, s.config.DedupeTTL))
 	switch {
 	case errors.Is(err, spool.ErrFull):
 		result(webhookFull)
-		refuse(w, "the queue is full; it is sent as fast as DingTalk takes it")
-	case err != nil:
+		b.refused(w, queueFull(), "target", name)
+	case err != nil: // the spool logs it
 		result(webhookDisk)
 		refuse(w, "the notification cannot be kept on disk now")
 	case duplicate:
@@ -66,69 +60,29 @@ func (b *Bridge) webhook(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// refused answers a webhook that was not taken.
-func (b *Bridge) refused(w http.ResponseWriter, s *setup, target string, status int, err error) {
-	what, hint := webhookMalformed, ""
-	switch status {
-	case http.StatusRequestEntityTooLarge:
-		what, hint = webhookTooLarge, "set max_alerts in Alertmanager's webhook_configs, or raise limits.body"
-	case http.StatusServiceUnavailable:
-		what = webhookFull
-		w.Header().Set("Retry-After", retryAfter)
+// heartbeat takes Alertmanager's notification of an alert that always fires. Its end is
+// no beat: something has silenced it.
+func (b *Bridge) heartbeat(w http.ResponseWriter, r *http.Request) {
+	s, name := b.setup.Load(), r.PathValue("name")
+	if _, ok := s.config.Deadman[name]; !ok {
+		answer(w, http.StatusNotFound, fmt.Sprintf("there is no switch %q; known: %s", cut(name), strings.Join(deadmanNames(s), ", ")))
+		return
 	}
-	b.metrics.webhooks.WithLabelValues(target, what).Inc()
-	b.refuseLog.say(b.options.Now(), b.options.Logger, "a webhook was refused", "target", target, "status", status, "err", err, "hint", hint)
-	answer(w, status, err.Error())
-}
-
-// read reads and decodes a body. A status other than 200 comes with an error for the
-// sender.
-func (b *Bridge) read(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *message.Payload, int, error) {
-	var all bytes.Buffer
-	all.Grow(int(max(r.ContentLength, 0)) + bytes.MinRead) // within the limit: it was admitted
-	_, err := all.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
-	body := all.Bytes()
-	switch {
-	case errors.As(err, new(*http.MaxBytesError)):
-		return nil, nil, http.StatusRequestEntityTooLarge, tooLarge(limit)
-	case err != nil:
-		return nil, nil, http.StatusBadRequest, errors.New("the body could not be read to its end")
+	_, p, release, no := b.take(w, r, s.config.Limits.Body)
+	if no != nil {
+		b.refused(w, no, "switch", name)
+		return
 	}
-	p, err := message.Decode(bytes.NewReader(body), limit)
-	if err != nil {
-		return nil, nil, http.StatusBadRequest, fmt.Errorf("this is not a webhook of Alertmanager: %w", err)
+	defer release()
+	if len(p.Alerts.Firing()) == 0 {
+		answer(w, http.StatusOK, "OK, but only a firing alert is a beat")
+		return
 	}
-	return body, p, http.StatusOK, nil
-}
-
-func tooLarge(limit int64) error {
-	return fmt.Errorf("the body is longer than %d bytes (limits.body)", limit)
-}
-
-var errCrowd = errors.New("too many webhooks at a time")
-
-// admit lets a request bring its body into memory, or refuses it before any of it is
-// read. Many small bodies may be there at a time, or a large one. The place it takes is
-// given back with release.
-func (b *Bridge) admit(w http.ResponseWriter, r *http.Request, limit int64) (release func(), status int, err error) {
-	if r.ContentLength > limit {
-		w.Header().Set("Connection", "close")
-		return nil, http.StatusRequestEntityTooLarge, tooLarge(limit)
+	if _, err := b.deadmen.beat(name); err != nil {
+		refuse(w, "the beat cannot be kept on disk now")
+		return
 	}
-	if packed := r.Header.Get("Content-Encoding"); packed != "" && packed != "identity" {
-		return nil, http.StatusUnsupportedMediaType, fmt.Errorf("the body is packed (Content-Encoding: %s); send it as it is", cut(packed))
-	}
-	size := r.ContentLength
-	if size < 0 { // chunked: as long as it may get
-		size = limit
-	}
-	size = min(max(size, leastBody), maxBodies)
-	ctx, cancel := context.WithTimeout(r.Context(), bodyWait)
-	defer cancel()
-	if b.bodies.Acquire(ctx, size) != nil {
-		return nil, http.StatusServiceUnavailable, errCrowd
-	}
-	return func() { b.bodies.Release(size) }, http.StatusOK, nil
+	answer(w, http.StatusOK, "OK")
 }
 
 // item is what the spool keeps of a notification.
@@ -180,43 +134,4 @@ func alertLines(p *message.Payload) []string {
 	}
 	slices.Sort(lines)
 	return lines
-}
-
-// cut shortens what a stranger sent for an answer or a log.
-func cut(s string) string {
-	const most = 64
-	if len(s) > most {
-		return s[:most] + "…"
-	}
-	return s
-}
-
-// heartbeat takes Alertmanager's notification of an alert that always fires. Its end is
-// no beat: something has silenced it.
-func (b *Bridge) heartbeat(w http.ResponseWriter, r *http.Request) {
-	s, name := b.setup.Load(), r.PathValue("name")
-	if _, ok := s.config.Deadman[name]; !ok {
-		answer(w, http.StatusNotFound, fmt.Sprintf("there is no switch %q; known: %s", cut(name), strings.Join(deadmanNames(s), ", ")))
-		return
-	}
-	release, status, err := b.admit(w, r, s.config.Limits.Body)
-	if status != http.StatusOK {
-		answer(w, status, err.Error())
-		return
-	}
-	defer release()
-	_, p, status, err := b.read(w, r, s.config.Limits.Body)
-	if status != http.StatusOK {
-		answer(w, status, err.Error())
-		return
-	}
-	if len(p.Alerts.Firing()) == 0 {
-		answer(w, http.StatusOK, "OK, but only a firing alert is a beat")
-		return
-	}
-	if _, err := b.deadmen.beat(name); err != nil {
-		refuse(w, "the beat cannot be kept on disk now")
-		return
-	}
-	answer(w, http.StatusOK, "OK")
 }

@@ -5,33 +5,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 )
 
-// DecodeError says why a body is not a payload. Its text can be answered to the sender.
-type DecodeError struct {
-	// Reason is a sentence without the body's content.
-	Reason string
-	// TooLarge: the body is longer than the limit and was not read to its end.
-	TooLarge bool
-}
+// DecodeError says why a body is not a payload: a sentence without the body's content,
+// which can be answered to the sender.
+type DecodeError struct{ Reason string }
 
 // Error implements error.
 func (e *DecodeError) Error() string { return e.Reason }
 
-// Decode reads a payload of at most limit bytes. Unknown fields are ignored and missing
-// ones allowed; what is not JSON, or names no alert, is a [*DecodeError]. Any other error
-// is the reader's.
-func Decode(r io.Reader, limit int64) (*Payload, error) {
-	body, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading a payload: %w", err)
-	}
-	if int64(len(body)) > limit {
-		return nil, &DecodeError{Reason: fmt.Sprintf("the body is longer than %d bytes", limit), TooLarge: true}
-	}
+// Decode reads a payload. Unknown fields are ignored and missing ones allowed; the error
+// is always a [*DecodeError]: the body is not JSON, or names no alert. How long a body may
+// be is the caller's to decide.
+func Decode(body []byte) (*Payload, error) {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil, &DecodeError{Reason: "the body is empty"}
 	}
