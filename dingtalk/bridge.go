@@ -92,6 +92,7 @@ type Bridge struct {
 	silences  silences
 	ownKey    []byte
 	pages     *template.Template
+	phone     *phone
 	server    http.Server
 	bodies    *semaphore.Weighted // bytes of the bodies in memory
 	conns     atomic.Int32
@@ -123,7 +124,7 @@ func New(o Options) (*Bridge, error) {
 		return nil, err
 	}
 	b := &Bridge{options: o, metrics: newMetrics(o.Registry), gates: map[string]*gate{}, lanes: map[string]*lane{},
-		pages: parsePages(), bodies: semaphore.NewWeighted(maxBodies), served: make(chan struct{}),
+		pages: parsePages(), phone: newPhone(), bodies: semaphore.NewWeighted(maxBodies), served: make(chan struct{}),
 		refuseLogs: map[string]*exporter.Seldom{webhookMalformed: {}, webhookTooLarge: {}, webhookFull: {}}}
 	b.laneCtx, b.endLanes = context.WithCancel(context.Background())
 	b.sendCtx, b.cutSends = context.WithCancel(context.Background())

@@ -20,6 +20,7 @@ type page struct {
 	Title   string
 	Version string
 	zone    *time.Location
+	phone   *phone
 	Data    any
 }
 
@@ -57,9 +58,9 @@ func (b *Bridge) language(r *http.Request) string {
 	return b.setup.Load().config.Language
 }
 
-// show answers with a page.
+// page answers with a page.
 func (b *Bridge) page(w http.ResponseWriter, r *http.Request, status int, name string, zh, en string, data any) {
-	p := page{Lang: b.language(r), Version: b.options.Version, zone: b.setup.Load().config.Location, Data: data}
+	p := page{Lang: b.language(r), Version: b.options.Version, zone: b.setup.Load().config.Location, phone: b.phone, Data: data}
 	p.Title = p.T(zh, en)
 	var out bytes.Buffer
 	if err := b.pages.ExecuteTemplate(&out, name, p); err != nil {

@@ -8,11 +8,19 @@ import (
 	"github.com/yuin/goldmark/renderer/html"
 )
 
-// rendered shows a message about as DingTalk does: its markdown as HTML, in which raw HTML
-// and links that run something are left out. Line breaks are kept, as in the phone.
-func rendered(text string) template.HTML {
+// phone shows messages about as DingTalk does. It may be used by several goroutines.
+type phone struct{ markdown goldmark.Markdown }
+
+// newPhone makes one that keeps line breaks, as DingTalk does.
+func newPhone() *phone {
+	return &phone{goldmark.New(goldmark.WithRendererOptions(html.WithHardWraps()))}
+}
+
+// rendered is a message's markdown as HTML, in which raw HTML and links that run something
+// are left out.
+func (ph *phone) rendered(text string) template.HTML {
 	var out bytes.Buffer
-	if err := goldmark.New(goldmark.WithRendererOptions(html.WithHardWraps())).Convert([]byte(text), &out); err != nil {
+	if err := ph.markdown.Convert([]byte(text), &out); err != nil {
 		return template.HTML(template.HTMLEscapeString(text))
 	}
 	return template.HTML(out.String())
@@ -25,6 +33,6 @@ type phoneMessage struct {
 }
 
 // Message is what the template "message" shows.
-func (page) Message(title, text string) phoneMessage {
-	return phoneMessage{title, text, rendered(text)}
+func (p page) Message(title, text string) phoneMessage {
+	return phoneMessage{title, text, p.phone.rendered(text)}
 }

@@ -2,10 +2,12 @@ package dingtalk
 
 import (
 	"strings"
+	"sync"
 	"testing"
 )
 
 func TestRenderedIsHarmless(t *testing.T) {
+	ph := newPhone()
 	for text, want := range map[string]string{
 		"### down\n\n**node-2**":  "<h3>down</h3>\n<p><strong>node-2</strong></p>\n",
 		"one\ntwo":                "<p>one<br>\ntwo</p>\n",
@@ -13,7 +15,7 @@ func TestRenderedIsHarmless(t *testing.T) {
 		"a \\_b\\_ & c":           "<p>a _b_ &amp; c</p>\n",
 		"- a\n- b":                "<ul>\n<li>a</li>\n<li>b</li>\n</ul>\n",
 	} {
-		if got := string(rendered(text)); got != want {
+		if got := string(ph.rendered(text)); got != want {
 			t.Errorf("%q became %q, want %q", text, got, want)
 		}
 	}
@@ -22,11 +24,27 @@ func TestRenderedIsHarmless(t *testing.T) {
 		"[x](data:text/html;base64,PHNjcmlwdD4=)", "<javascript:alert(1)>", "[x](JaVaScRiPt:alert(1))", "[x](java&#115;cript:alert(1))",
 		"[x](http://h \"\" onclick=alert(1))", "`<script>`", "[\"onmouseover=alert(1) x=\"](http://h)", "[x](http://h/\"onclick=alert(1))",
 	} {
-		got := strings.ToLower(string(rendered(text)))
+		got := strings.ToLower(string(ph.rendered(text)))
 		for _, bad := range []string{"<script", "href=\"javascript:", "src=\"javascript:", "href=\"data:text", "<img src=x", "\" onclick", "\"onclick", "\"onmouseover"} {
 			if strings.Contains(got, bad) {
 				t.Errorf("%q became %q, which has %s", text, got, bad)
 			}
 		}
 	}
+}
+
+// TestRenderedAtATime: one phone serves many readers.
+func TestRenderedAtATime(t *testing.T) {
+	ph := newPhone()
+	var readers sync.WaitGroup
+	for range 8 {
+		readers.Go(func() {
+			for range 50 {
+				if got := ph.rendered("**a**\nb"); got != "<p><strong>a</strong><br>\nb</p>\n" {
+					t.Errorf("became %q", got)
+				}
+			}
+		})
+	}
+	readers.Wait()
 }
