@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -80,7 +81,7 @@ func writeKey(dir, name, text string) (err error) {
 
 // request is what a link asks for.
 type request struct {
-	Labels  map[string]string `json:"l"`
+	Labels  map[string]string `json:"l"` // the first, see [signed]
 	Expires int64             `json:"e"` // unix seconds
 }
 
@@ -110,6 +111,13 @@ func (a *acks) links(alert message.Alert) []message.Link {
 	}
 	return []message.Link{{Text: text, URL: a.base + "/ack?" + paramData + "=" + d + "&" + paramSign + "=" + a.sign(d)}}
 }
+
+// signed finds links in a text, also where a template has written the address into another
+// one or into HTML. What comes before the signature is its first part.
+var signed = regexp.MustCompile(`(eyJsIjp7[\w-]+(?:&|&amp;|\\u0026|%(?:25)*26)` + paramSign + `(?:=|%(?:25)*3[Dd]))[\w-]+`)
+
+// unsigned is a text whose links cannot be used.
+func unsigned(text string) string { return signed.ReplaceAllString(text, "${1}…") }
 
 // span writes a duration without empty units: 1h, not 1h0m0s.
 func span(d time.Duration) string {

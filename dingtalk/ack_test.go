@@ -2,6 +2,7 @@ package dingtalk
 
 import (
 	"encoding/json"
+	"html"
 	"io"
 	"net/http"
 	"net/url"
@@ -11,6 +12,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fanfare-push/fanfare/dingtalk/config"
+	"github.com/fanfare-push/fanfare/dingtalk/message"
 )
 
 // alertmanager notes the silences it is asked for.
@@ -182,6 +186,51 @@ func TestAcknowledgeRefuses(t *testing.T) {
 		time.Sleep(25 * time.Hour)
 		if code, text := w.submit(link); code != http.StatusGone || len(am.asked) != 1 {
 			t.Errorf("after a day: %d, %d silences\n%s", code, len(am.asked), text)
+		}
+	})
+}
+
+// TestUnsigned: no form of a link that a template may write can be used.
+func TestUnsigned(t *testing.T) {
+	a := newAcks(&config.Config{Links: message.Links{Bridge: "http://b.example"}}, make([]byte, 32), nil, time.Now)
+	link := a.links(message.Alert{Status: message.StatusFiring, Labels: message.KV{"alertname": "Ä_b", "path": "/"}})[0].URL
+	at := strings.LastIndexByte(link, '=') + 1
+	signature := link[at:]
+	for name, text := range map[string]string{
+		"markdown": "a [x](" + link + ") b [y](" + link + ")", "HTML": html.EscapeString(link), "JSON": string(encode(t, link)),
+		"in an address": "dingtalk://x?url=" + url.QueryEscape(link), "twice": url.QueryEscape(url.QueryEscape(link)),
+	} {
+		got := unsigned(text)
+		if !strings.Contains(text, signature) || strings.ReplaceAll(text, signature, "…") != got {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if text := "s=1 [x](http://am.example/?d=1&s=2)"; unsigned(text) != text {
+		t.Errorf("changed: %s", unsigned(text))
+	}
+}
+
+// TestPreviewLogsNoSignature: what a target without a robot would send is in the log
+// without the power to silence; the page has it.
+func TestPreviewLogsNoSignature(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "targets: {ops: {url: ''}}\ndigest: {after: 1}\nlinks: {bridge: 'http://bridge.example'}\nsilence: {alertmanager: 'http://am.example'}\n")
+		w.begin()
+		defer w.end()
+		w.post("ops", payload("g", alert("OnlyShown", "warning"), alert("ShownToo", "warning")))
+		w.waitFor("the empty queue", time.Minute, func() bool { return w.spool.Depth("ops") == 0 })
+		page := html.UnescapeString(w.do(http.MethodGet, "/ui", nil).Body.String())
+		links := regexp.MustCompile(`http://bridge\.example(/ack\?d=[\w-]+&s=)([\w-]+)`).FindAllStringSubmatch(page, -1)
+		if len(links) < 2 {
+			t.Fatalf("%d links on the page", len(links))
+		}
+		for _, l := range links {
+			if rec := w.do(http.MethodGet, l[1]+l[2], nil); rec.Code != http.StatusOK {
+				t.Errorf("a link of the page: %d", rec.Code)
+			}
+			if log := w.log.String(); strings.Contains(log, l[2]) || !strings.Contains(log, l[1]+"…") {
+				t.Errorf("the log has the signature, or not the link:\n%s", log)
+			}
 		}
 	})
 }

@@ -154,7 +154,8 @@ func (l *lane) send(s *setup, r post, d *draft) time.Duration {
 // late is worse than to forget, and the spool has said so already.
 func (l *lane) keep(g *gate) { _ = l.spool.SetState("robot", g.key, g.state(l.options.Now())) }
 
-// show is what preview mode does instead of sending.
+// show is what preview mode does instead of sending. The page shows links that work, the
+// log does not: it is kept longer and read by more people than the alerts are for.
 func (l *lane) show(s *setup, t *target, waiting []spool.Entry) time.Duration {
 	d, err := l.composed(s, t, waiting, false)
 	if err != nil {
@@ -163,7 +164,7 @@ func (l *lane) show(s *setup, t *target, waiting []spool.Entry) time.Duration {
 	if d == nil {
 		return 0
 	}
-	l.options.Logger.Info("preview: the target has no robot, nothing was sent", "target", l.name, "title", d.message.Title, "text", d.message.Text)
+	l.options.Logger.Info("preview: the target has no robot, nothing was sent", "target", l.name, "title", unsigned(d.message.Title), "text", unsigned(d.message.Text))
 	l.recent.add(shown{At: l.options.Now(), Target: l.name, Result: notePreview, Title: d.message.Title, Text: d.message.Text})
 	l.finish(d, notePreview)
 	return 0
