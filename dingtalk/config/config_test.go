@@ -143,6 +143,8 @@ func TestMistakes(t *testing.T) {
 		{"section", "targets: [a]\n", "f.yml:1: targets must be a section"},
 		{"not YAML", "targets: {a: {secret: SECRETVALUE\n", "f.yml:1: is not YAML"},
 		{"two documents", good + "---\n" + good, "a second YAML document"},
+		{"too deep", good + "- - - - - - - - - - - - - - - - - x\n", "f.yml:2: is nested more than 16 levels deep"},
+		{"brackets", good + "x: " + strings.Repeat("[", 65) + "\n", "f.yml:2: is nested more than 16 levels deep"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Parse("f.yml", []byte(c.text), env())
@@ -153,6 +155,24 @@ func TestMistakes(t *testing.T) {
 				t.Errorf("got:\n%v\nwant:\n%s", err, c.want)
 			}
 		})
+	}
+}
+
+func TestFileMistakes(t *testing.T) {
+	dir := t.TempDir()
+	large := filepath.Join(dir, "large.yml")
+	if err := os.WriteFile(large, []byte(strings.Repeat("#\n", maxFile)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{
+		filepath.Join(dir, "none.yml"): "does not exist",
+		filepath.Join(large, "x"):      "cannot be read",
+		dir:                            "is a folder, not a file",
+		large:                          "has more than 1048576 bytes",
+	} {
+		if _, err := Load(file, env()); err == nil || err.Error() != file+": "+want {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }
 

@@ -39,7 +39,8 @@ func Parse(file string, data []byte, getenv func(string) (string, bool), set ...
 	}
 	c.files = r.files
 	if len(r.problems) > 0 {
-		return nil, r.problems.sorted()
+		r.problems.Sort()
+		return nil, r.problems
 	}
 	return c, nil
 }

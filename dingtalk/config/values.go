@@ -2,9 +2,10 @@ package config
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/fanfare-push/fanfare/settings"
 )
 
 // text reads a value and puts the environment in.
@@ -102,26 +105,22 @@ func (r *reader) intoCertificates(into *Secret) member {
 	}
 }
 
-// readFile reads a file of at most limit bytes. The error follows its name in a sentence.
+// readFile is [settings.ReadFile] with errors in the words of this package.
 func readFile(name string, limit int64) ([]byte, error) {
-	info, err := os.Stat(name)
+	data, err := settings.ReadFile(name, limit)
 	switch {
-	case os.IsNotExist(err):
-		return nil, fmt.Errorf("does not exist")
-	case os.IsPermission(err):
-		return nil, fmt.Errorf("may not be read by this user")
-	case err != nil:
-		return nil, fmt.Errorf("cannot be read")
-	case info.IsDir():
-		return nil, fmt.Errorf("is a folder, not a file")
-	case info.Size() > limit:
+	case err == nil:
+		return data, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, errors.New("does not exist")
+	case errors.Is(err, fs.ErrPermission):
+		return nil, errors.New("may not be read by this user")
+	case errors.Is(err, settings.ErrDirectory):
+		return nil, errors.New("is a folder, not a file")
+	case errors.Is(err, settings.ErrTooLarge):
 		return nil, fmt.Errorf("has more than %d bytes", limit)
 	}
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return nil, fmt.Errorf("may not be read by this user")
-	}
-	return data, nil
+	return nil, errors.New("cannot be read")
 }
 
 func (r *reader) intoBool(into *bool) member {

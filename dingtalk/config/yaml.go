@@ -1,21 +1,20 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
+
+	"github.com/fanfare-push/fanfare/settings"
 )
 
-// Bounds of what is parsed. The deepest key is on level 4, and no honest file has so
-// many values, even if it repeats them by alias.
+// Bounds of what is parsed. The deepest key is on level 4, brackets in templates count,
+// too, and no honest file has so many values, even if it repeats them by alias.
 const (
-	maxDepth  = 16
-	maxValues = 20000
+	maxDepth    = 16
+	maxBrackets = 4 * maxDepth
+	maxValues   = 20000
 )
 
 // member reads the value of one key.
@@ -39,14 +38,7 @@ func lineOf(node ast.Node) int {
 	if node == nil {
 		return 0
 	}
-	return tokenLine(node.GetToken())
-}
-
-func tokenLine(t *token.Token) int {
-	if t == nil || t.Position == nil {
-		return 0
-	}
-	return t.Position.Line
+	return settings.Line(node.GetToken())
 }
 
 func (r *reader) problem(line int, key, format string, args ...any) {
@@ -59,31 +51,8 @@ func (r *reader) problem(line int, key, format string, args ...any) {
 
 // parse returns the body of the only document, nil for an empty file.
 func (r *reader) parse(data []byte) ast.Node {
-	if line := tooDeep(data); line > 0 {
-		r.problem(line, "", "is nested more than %d levels deep", maxDepth)
-		return nil
-	}
-	doc, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
-	if err != nil {
-		var bad *yaml.SyntaxError
-		if errors.As(err, &bad) { // without the lines it quotes, which may hold a secret
-			r.problem(tokenLine(bad.GetToken()), "", "is not YAML: %s", bad.GetMessage())
-		} else {
-			r.problem(0, "", "is not YAML")
-		}
-		return nil
-	}
-	var body ast.Node
-	for _, d := range doc.Docs {
-		if d == nil || d.Body == nil {
-			continue
-		}
-		if body != nil {
-			r.problem(lineOf(d.Body), "", "a second YAML document starts here; keep everything in one")
-			return nil
-		}
-		body = d.Body
-	}
+	body, problems := settings.Parse(r.file, data, settings.Nesting{Levels: maxDepth, Brackets: maxBrackets})
+	r.problems = append(r.problems, problems...)
 	if body != nil {
 		ast.Walk(anchorFinder{r.anchors}, body)
 	}
@@ -154,7 +123,7 @@ func (r *reader) entries(key string, node ast.Node, depth int) (list []entry) {
 			merged = append(merged, v.Value)
 			continue
 		}
-		name, line := v.Key.GetToken().Value, tokenLine(v.Key.GetToken())
+		name, line := v.Key.GetToken().Value, settings.Line(v.Key.GetToken())
 		if first, again := seen[name]; again {
 			r.problem(line, join(key, name), "is given twice, first in line %d; remove one", first)
 			continue
@@ -254,15 +223,11 @@ func (r *reader) scalar(key string, node ast.Node) (text string, line int, ok bo
 		return "", line, !r.tooMany
 	case given:
 		return s.text, 0, true
-	case *ast.StringNode:
-		return s.Value, line, true
-	case *ast.LiteralNode:
-		return s.Value.Value, line, true
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
-		return s.GetToken().Value, line, true
 	}
-	r.problem(line, key, "must be a single value")
-	return "", line, false
+	if text, ok = settings.Text(n); !ok {
+		r.problem(line, key, "must be a single value")
+	}
+	return text, line, ok
 }
 
 func join(key, name string) string {
@@ -270,34 +235,4 @@ func join(key, name string) string {
 		return name
 	}
 	return key + "." + name
-}
-
-// tooDeep finds the line where nesting is beyond reason, before the recursive parser
-// sees it. Brackets in texts count too, those of template actions excepted, so their
-// bound is a wide one.
-func tooDeep(data []byte) int {
-	open := 0
-	for i, line := range strings.Split(string(data), "\n") {
-		trimmed := strings.TrimLeft(line, " -?\t")
-		before := line[:len(line)-len(trimmed)]
-		if trimmed != "" && strings.Count(before, "-")+strings.Count(before, "?") > maxDepth {
-			return i + 1
-		}
-		if strings.HasPrefix(trimmed, "#") {
-			continue
-		}
-		plain := strings.NewReplacer("{{", "", "}}", "").Replace(line)
-		for _, c := range plain {
-			switch c {
-			case '[', '{':
-				open++
-			case ']', '}':
-				open = max(open-1, 0)
-			}
-			if open > maxDepth*4 {
-				return i + 1
-			}
-		}
-	}
-	return 0
 }

@@ -56,7 +56,8 @@ func Load(o Options) (c *Config, warnings []Problem, err error) {
 		l.check(o.Role)
 	}
 	if len(l.problems) > 0 {
-		return nil, l.warnings, l.problems.sorted()
+		l.problems.Sort()
+		return nil, l.warnings, l.problems
 	}
 	return l.config, l.warnings, nil
 }

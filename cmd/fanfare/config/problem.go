@@ -1,65 +1,18 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
+
+	"github.com/fanfare-push/fanfare/settings"
 )
 
-// Problem is one thing wrong with a configuration: where it is, which key it
-// concerns, and in one line what is wrong and how to put it right.
-type Problem struct {
-	File string // the file, or "--set" or "environment"; empty = a default or no single place
-	Line int    // from 1; 0 = not in a file
-	Key  string // the dotted key; empty = the file as a whole
-	Text string // never holds the value of a secret
-}
-
-func (p Problem) String() string {
-	var b strings.Builder
-	switch {
-	case p.Line > 0:
-		fmt.Fprintf(&b, "%s:%d: ", p.File, p.Line)
-	case p.File != "":
-		b.WriteString(p.File + ": ")
-	}
-	if p.Key != "" {
-		b.WriteString(p.Key + " ")
-	}
-	b.WriteString(oneLine(p.Text))
-	return b.String()
-}
+// Problem is one thing wrong with a configuration. Its File may also be "--set" or
+// "environment".
+type Problem = settings.Problem
 
 // Problems is every problem that was found, as an error with one line for each.
-type Problems []Problem
-
-func (p Problems) Error() string {
-	lines := make([]string, len(p))
-	for i, one := range p {
-		lines[i] = one.String()
-	}
-	return strings.Join(lines, "\n")
-}
-
-// sorted puts the problems into the order of the file, those without a line last.
-func (p Problems) sorted() Problems {
-	slices.SortStableFunc(p, func(a, b Problem) int {
-		switch {
-		case a.Line == b.Line:
-			return 0
-		case a.Line == 0:
-			return 1
-		case b.Line == 0:
-			return -1
-		}
-		return cmp.Compare(a.Line, b.Line)
-	})
-	return p
-}
-
-// oneLine folds white space, since a text from a parser or the system may hold line breaks.
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+type Problems = settings.Problems
 
 // nearest finds the name most like a mistyped one, or "" if none is near.
 func nearest(name string, names []string) string {

@@ -3,14 +3,12 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/fanfare-push/fanfare/settings"
 )
 
 const (
@@ -18,38 +16,13 @@ const (
 	maxDepth = 16        // levels of nesting; the deepest real one is 3
 )
 
-// readFile reads a file of at most limit bytes, and no more of one that claims to be
-// short and has no end.
-func readFile(name string, limit int64) (data []byte, err error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, cause(err)
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, cause(err)
-	}
-	if info.IsDir() {
-		return nil, errors.New("is a directory, not a file")
-	}
-	if data, err = io.ReadAll(io.LimitReader(file, limit+1)); err != nil {
-		return nil, cause(err)
-	}
-	if int64(len(data)) > limit {
+// readFile is [settings.ReadFile] with an error that tells the limit.
+func readFile(name string, limit int64) ([]byte, error) {
+	data, err := settings.ReadFile(name, limit)
+	if errors.Is(err, settings.ErrTooLarge) {
 		return nil, fmt.Errorf("is larger than %v", Size(limit))
 	}
-	return data, nil
-}
-
-// cause leaves the operation and the path out of an error of the os package, since
-// the line it becomes part of names the path already.
-func cause(err error) error {
-	var path *os.PathError
-	if errors.As(err, &path) {
-		return fmt.Errorf("cannot be read: %w", path.Err)
-	}
-	return err
+	return data, err
 }
 
 // yamlLayer reads settings from one YAML document.
@@ -58,56 +31,19 @@ type yamlLayer struct {
 	file string
 }
 
-// line is where a token stands, 0 if that is not known.
-func line(tk *token.Token) int {
-	if tk == nil || tk.Position == nil {
-		return 0
-	}
-	return tk.Position.Line
-}
-
 func (y yamlLayer) problem(tk *token.Token, key, format string, args ...any) {
-	y.problems = append(y.problems, Problem{File: y.file, Line: line(tk), Key: key, Text: fmt.Sprintf(format, args...)})
+	y.problems = append(y.problems, Problem{File: y.file, Line: settings.Line(tk), Key: key, Text: fmt.Sprintf(format, args...)})
 }
 
-// refuse reports what makes the file unreadable as a whole.
-func (y yamlLayer) refuse(line int, format string, args ...any) {
-	y.problems = append(y.problems, Problem{File: y.file, Line: line, Text: fmt.Sprintf(format, args...)})
-	y.unread = true
-}
-
+// read takes the settings of a document. Brackets get no more room than levels: the texts
+// of an honest file hold few.
 func (y yamlLayer) read(data []byte) {
-	if line := tooDeep(data); line > 0 {
-		y.refuse(line, "is nested more than %d levels deep", maxDepth)
+	body, problems := settings.Parse(y.file, data, settings.Nesting{Levels: maxDepth, Brackets: maxDepth})
+	if len(problems) > 0 {
+		y.problems, y.unread = append(y.problems, problems...), true
 		return
-	}
-	doc, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
-	if err != nil {
-		y.syntax(err)
-		return
-	}
-	var body ast.Node
-	for _, d := range doc.Docs {
-		if d == nil || d.Body == nil {
-			continue
-		}
-		if body != nil {
-			y.refuse(line(d.Body.GetToken()), "a second YAML document starts here; keep everything in one")
-			return
-		}
-		body = d.Body
 	}
 	y.section("", body)
-}
-
-// syntax reports what the parser says without the source lines it would quote.
-func (y yamlLayer) syntax(err error) {
-	var bad *yaml.SyntaxError
-	if errors.As(err, &bad) {
-		y.refuse(line(bad.GetToken()), "is not YAML: %s", bad.GetMessage())
-		return
-	}
-	y.refuse(0, "is not YAML")
 }
 
 // section walks a mapping whose keys are settings or further sections.
@@ -128,7 +64,7 @@ func (y yamlLayer) section(prefix string, node ast.Node) {
 			y.problem(e.Key.GetToken(), key, "is given twice, first in line %d; remove one", first)
 			continue
 		}
-		seen[name] = line(e.Key.GetToken())
+		seen[name] = settings.Line(e.Key.GetToken())
 		y.entry(key, name, prefix, e)
 	}
 }
@@ -171,7 +107,7 @@ func keyName(k ast.MapKeyNode) (string, bool) {
 
 // leaf reads the value of one setting.
 func (y yamlLayer) leaf(f Field, e *ast.MappingValueNode) {
-	from := origin{layer: layerFile, file: y.file, line: line(e.Key.GetToken())}
+	from := origin{layer: layerFile, file: y.file, line: settings.Line(e.Key.GetToken())}
 	if f.List {
 		if items, ok := y.items(f, e.Value); ok {
 			y.assign(f, from, func() error { return f.setList(y.config, items) })
@@ -200,16 +136,12 @@ func (y yamlLayer) items(f Field, node ast.Node) ([]string, bool) {
 	return items, true
 }
 
-// scalar gives the text of a single value as it was written, so that a name such
-// as 007 stays what it is.
+// scalar gives the text of a single value, or says what else stands there.
 func (y yamlLayer) scalar(f Field, at, node ast.Node) (string, bool) {
-	switch n := node.(type) {
-	case *ast.StringNode:
-		return n.Value, true
-	case *ast.LiteralNode:
-		return n.Value.Value, true
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
-		return n.GetToken().Value, true
+	if text, ok := settings.Text(node); ok {
+		return text, true
+	}
+	switch node.(type) {
 	case nil, *ast.NullNode:
 		y.problem(at.GetToken(), f.Key, `has no value; write "" for none, or remove the line for the default`)
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode:
@@ -218,33 +150,4 @@ func (y yamlLayer) scalar(f Field, at, node ast.Node) (string, bool) {
 		y.problem(at.GetToken(), f.Key, "must be a single value")
 	}
 	return "", false
-}
-
-// tooDeep finds the line where nesting crosses maxDepth, before the recursive
-// parser sees it: by flow brackets, by "- - - " and by indentation. Brackets in
-// texts count too; no honest file comes near the bound.
-func tooDeep(data []byte) int {
-	open := 0
-	for i, line := range strings.Split(string(data), "\n") {
-		trimmed := strings.TrimLeft(line, " -?\t")
-		before := line[:len(line)-len(trimmed)]
-		if trimmed != "" && strings.Count(before, "-")+strings.Count(before, "?") > maxDepth {
-			return i + 1
-		}
-		if strings.HasPrefix(trimmed, "#") {
-			continue
-		}
-		for _, c := range line {
-			switch c {
-			case '[', '{':
-				open++
-			case ']', '}':
-				open = max(open-1, 0)
-			}
-			if open > maxDepth {
-				return i + 1
-			}
-		}
-	}
-	return 0
 }
