@@ -87,6 +87,7 @@ type Bridge struct {
 	spool     *spool.Spool
 	metrics   *metrics
 	deadmen   *deadmen
+	disk      *diskAlarm
 	recent    recent
 	twins     twins
 	silences  silences
@@ -147,7 +148,8 @@ func (b *Bridge) prepare() (err error) {
 	if b.ownKey, err = ownKey(b.options.DataDir); err != nil {
 		return err
 	}
-	b.deadmen = newDeadmen(b.spool, b.options.Now, b.options.Logger, b.wake)
+	b.disk = newDiskAlarm(b)
+	b.deadmen = newDeadmen(b.spool, b.options.Now, b.options.Logger, b.wake, b.disk.unkept)
 	s, err := newSetup(b.options, b.gateOf, b.ownKey)
 	if err != nil {
 		return err
@@ -192,6 +194,7 @@ func (b *Bridge) Start() {
 		s := b.setup.Load()
 		b.start(s)
 		b.running.Go(func() { b.deadmen.run(b.laneCtx) })
+		b.running.Go(func() { b.disk.run(b.laneCtx) })
 		if !b.options.NoWatch {
 			b.running.Go(func() { b.watch(b.laneCtx) })
 		}
@@ -258,7 +261,7 @@ func (b *Bridge) Reload() error {
 	for _, t := range s.targets {
 		for _, r := range t.robots {
 			r.gate.enable()
-			_ = b.spool.SetState("robot", r.gate.key, r.gate.state(b.options.Now())) // the spool logs
+			b.keep(r.gate)
 		}
 	}
 	b.start(s)

@@ -17,11 +17,12 @@ const keepBeatEvery = 10 * time.Second
 
 // deadmen are the dead man's switches.
 type deadmen struct {
-	spool *spool.Spool
-	now   func() time.Time
-	log   *slog.Logger
-	wake  func(target string)
-	kick  chan struct{}
+	spool  *spool.Spool
+	now    func() time.Time
+	log    *slog.Logger
+	wake   func(target string)
+	unkept func() // a message could not be kept on disk
+	kick   chan struct{}
 
 	mu     sync.Mutex
 	byName map[string]*deadman
@@ -42,8 +43,8 @@ type deadmanState struct {
 	Told    time.Time `json:"told,omitzero"`    // when they were told last
 }
 
-func newDeadmen(s *spool.Spool, now func() time.Time, log *slog.Logger, wake func(string)) *deadmen {
-	return &deadmen{spool: s, now: now, log: log, wake: wake, kick: make(chan struct{}, 1), byName: map[string]*deadman{}}
+func newDeadmen(s *spool.Spool, now func() time.Time, log *slog.Logger, wake func(string), unkept func()) *deadmen {
+	return &deadmen{spool: s, now: now, log: log, wake: wake, unkept: unkept, kick: make(chan struct{}, 1), byName: map[string]*deadman{}}
 }
 
 // configure takes a configuration into use. A new switch waits a full period; one that
@@ -136,6 +137,7 @@ func (ds *deadmen) tell(d *deadman, b beat, now time.Time) error {
 	for _, target := range d.config.Targets {
 		e := spool.Entry{Target: target, Kind: spool.Deadman, Rank: rankDeadman, Count: 1, Received: now}
 		if err := ds.spool.Add(spool.Item{Entry: e, Body: body}); err != nil {
+			ds.unkept()
 			return err
 		}
 		ds.wake(target)

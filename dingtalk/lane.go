@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/fanfare-push/fanfare/dingtalk/message"
-	"github.com/fanfare-push/fanfare/dingtalk/robot"
 	"github.com/fanfare-push/fanfare/dingtalk/spool"
 )
 
@@ -137,25 +136,16 @@ func (l *lane) aging(at time.Time, waiting []spool.Entry, h haste, now time.Time
 // request leaves: a crash must not make the robot forget it.
 func (l *lane) send(s *setup, r post, d *draft) time.Duration {
 	l.keep(r.gate)
-	start := time.Now()
-	result := r.Send(l.sendCtx, d.message.encode())
-	if l.sendCtx.Err() != nil && result.Kind != robot.Sent {
-		return forever // the bridge ends; the message stays in the spool
+	result, ended := l.attempt(l.name, r, d.message)
+	if ended {
+		return forever // the message stays in the spool
 	}
-	l.metrics.sending.WithLabelValues(r.Name()).Observe(time.Since(start).Seconds())
-	l.metrics.responses.WithLabelValues(r.Name(), result.Code).Inc()
-	l.recent.add(shown{At: l.options.Now(), Target: l.name, Robot: r.Name(), Result: result.Kind.String(), Title: d.message.Title, Text: d.message.Text})
 	pause := l.settle(s, r, d, result)
 	l.keep(r.gate)
 	return pause
 }
 
-// keep writes the state of a gate. If that fails the message goes all the same: to be
-// late is worse than to forget, and the spool has said so already.
-func (l *lane) keep(g *gate) { _ = l.spool.SetState("robot", g.key, g.state(l.options.Now())) }
-
-// show is what preview mode does instead of sending. The page shows links that work, the
-// log does not: it is kept longer and read by more people than the alerts are for.
+// show is what preview mode does instead of sending.
 func (l *lane) show(s *setup, t *target, waiting []spool.Entry) time.Duration {
 	d, err := l.composed(s, t, waiting, false)
 	if err != nil {
@@ -164,8 +154,7 @@ func (l *lane) show(s *setup, t *target, waiting []spool.Entry) time.Duration {
 	if d == nil {
 		return 0
 	}
-	l.options.Logger.Info("preview: the target has no robot, nothing was sent", "target", l.name, "title", unsigned(d.message.Title), "text", unsigned(d.message.Text))
-	l.recent.add(shown{At: l.options.Now(), Target: l.name, Result: notePreview, Title: d.message.Title, Text: d.message.Text})
+	l.preview(l.name, d.message)
 	l.finish(d, notePreview)
 	return 0
 }

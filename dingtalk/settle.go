@@ -10,34 +10,15 @@ import (
 
 // settle does what the result of an attempt asks for, and returns when to look again.
 func (l *lane) settle(s *setup, r post, d *draft, result robot.Result) time.Duration {
-	if result.Kind == robot.Busy && result.Code == robot.CodeHTTP {
-		result.Kind = robot.Network // a proxy's 502 says nothing about the robot
-	}
-	now, log := l.options.Now(), l.options.Logger.With("target", l.name, "robot", r.Name(), "code", result.Code, "answer", result.Text)
+	now, log := l.options.Now(), l.logOf(l.name, r, result)
 	if result.Doubtful && l.doubt(r, d, now) {
 		return l.giveUp(d, "DingTalk takes other messages of the robot, but not this one: "+result.Text, log)
 	}
 	switch result.Kind {
 	case robot.Sent:
-		r.gate.succeeded(now)
+		l.succeeded(l.name, r, now)
 		l.trust(d)
-		l.metrics.success.WithLabelValues(l.name).Set(unix(now))
 		l.finish(d, noteSent)
-	case robot.RateLimited:
-		l.metrics.limited.WithLabelValues(r.Name()).Inc()
-		r.gate.ban(later(now.Add(banTime), result.Until))
-		log.Warn("DingTalk bans the robot for sending too fast", "for", banTime)
-	case robot.Busy:
-		banned := r.gate.wasBusy(now)
-		log.Warn("DingTalk is busy", "robot_rests", banned)
-	case robot.Misconfigured, robot.Disabled:
-		if result.Doubtful {
-			r.gate.disable(now.Add(doubtTime))
-			log.Error("DingTalk misses a keyword in the message; the robot rests, then other messages are tried before this one", "for", doubtTime)
-			break
-		}
-		r.gate.disable(now.Add(disableTime))
-		log.Error("DingTalk refuses the robot; it is left out until the configuration is reloaded or an hour has passed", "why", result.Kind.String())
 	case robot.TooLong:
 		return l.remedy(s, d, triedCut, result, log)
 	case robot.Unsafe:
@@ -45,7 +26,7 @@ func (l *lane) settle(s *setup, r post, d *draft, result robot.Result) time.Dura
 	case robot.Malformed:
 		return l.giveUp(d, "DingTalk does not take the message: "+result.Text, log)
 	default:
-		log.Warn("DingTalk cannot be reached", "pause", r.gate.failed(now).Round(time.Millisecond), "status", result.Status)
+		l.spare(r, result, now, log)
 	}
 	return 0
 }

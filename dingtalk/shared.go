@@ -131,18 +131,23 @@ func calls(t *target, p *message.Payload) bool {
 	})
 }
 
+// robotSet is equal for targets with the same robots, "" without any.
+func (t *target) robotSet() string {
+	var keys []string
+	for _, r := range t.robots {
+		keys = append(keys, r.Key())
+	}
+	slices.Sort(keys)
+	return strings.Join(keys, " ")
+}
+
 // findTwins finds for each target the others with the same robots, and whether it has to
 // wait for a louder one.
 func (s *setup) findTwins() {
 	byRobots := map[string][]*target{}
 	for _, name := range s.config.TargetNames() {
 		t := s.targets[name]
-		var keys []string
-		for _, r := range t.robots {
-			keys = append(keys, r.Key())
-		}
-		slices.Sort(keys)
-		if key := strings.Join(keys, " "); key != "" {
+		if key := t.robotSet(); key != "" {
 			byRobots[key] = append(byRobots[key], t)
 		}
 	}

@@ -46,6 +46,7 @@ func (b *Bridge) webhook(w http.ResponseWriter, r *http.Request) {
 		b.refused(w, queueFull(), "target", name)
 	case err != nil: // the spool logs it
 		result(webhookDisk)
+		b.disk.unkept()
 		refuse(w, "the notification cannot be kept on disk now")
 	case duplicate:
 		result(webhookDuplicate)

@@ -61,6 +61,9 @@ func TestGolden(t *testing.T) {
 		golden(t, "deadman."+language, templates.Deadman("watchdog", last, calls))
 		golden(t, "deadman-never."+language, templates.Deadman("watchdog", time.Time{}, calls))
 		golden(t, "deadman-back."+language, templates.DeadmanBack("watchdog", last, calls))
+		disk := DiskTrouble{Dir: "/var/lib/fanfare_dingtalk", Cause: "write /var/lib/fanfare_dingtalk/spool.db: no space left on device", Since: last}
+		golden(t, "disk."+language, templates.DiskFails(disk, calls))
+		golden(t, "disk-back."+language, templates.DiskWorks(disk))
 	}
 }
 

@@ -74,7 +74,9 @@ type Spool struct {
 	latest  map[uint64]Key // accepted last, by group
 	order   []seenAt       // of seen, oldest first
 	next    uint64         // sequence
-	failure error          // of the last write, nil if it went well
+	failure error          // of a write, nil once one as large has gone well
+	failed  time.Time      // when that began
+	short   int            // bytes of the largest that could not be written since
 	gone    map[uint64]struct{}
 
 	buried      int64 // bytes of the entries of dead letters; the writer's
@@ -231,11 +233,18 @@ func (s *Spool) SetLimits(l Limits) {
 	s.limits = l
 }
 
-// Err is why the last write failed, nil if it did not.
+// Err is why a write failed, nil if none did or one as large has gone well since. On a
+// full disk something small may still find room; that proves nothing for the next alert.
 func (s *Spool) Err() error {
+	_, err := s.Failing()
+	return err
+}
+
+// Failing is [Spool.Err], and since when.
+func (s *Spool) Failing() (since time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.failure
+	return s.failed, s.failure
 }
 
 // Targets returns the names of the targets that something waits for.

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"crypto/rand"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -12,6 +13,8 @@ const (
 	maxSeen     = 100_000 // keys; the oldest go first
 	pruneAtOnce = 1000    // old keys that one commit forgets
 	probeEvery  = 2 * time.Second
+	leastProbe  = 8         // bytes
+	maxProbe    = 256 << 10 // more than most webhooks have; a larger one may have to wait longer
 )
 
 // Item is something to keep.
@@ -38,6 +41,23 @@ type op struct {
 	answer    chan error
 	duplicate bool // set by the writer
 	booked    string
+}
+
+// size is about how many bytes the operation takes on disk.
+func (o *op) size() (n int) {
+	for _, p := range o.put {
+		n += len(p.Body)
+	}
+	for _, st := range o.state {
+		n += len(st[1])
+	}
+	if o.dead != nil { // it keeps what it is made of
+		n += len(o.dead.Title) + len(o.dead.Text)
+		for _, e := range o.del {
+			n += e.Size
+		}
+	}
+	return n
 }
 
 // Accept keeps an item that came from outside. When it returns without an error the item
@@ -132,16 +152,14 @@ func (s *Spool) unbook(o *op) {
 // run is the writer: it commits what has gathered while it committed.
 func (s *Spool) run() {
 	defer close(s.done)
-	probe := time.NewTicker(probeEvery)
-	defer probe.Stop()
+	again := time.NewTicker(probeEvery)
+	defer again.Stop()
 	for {
 		select {
 		case o := <-s.ops:
 			s.commit(s.gather(o))
-		case <-probe.C:
-			if s.Err() != nil || s.owes() {
-				s.commit(nil) // finds out whether the disk works again
-			}
+		case <-again.C:
+			s.probe()
 		case <-s.quit:
 			for {
 				select {
@@ -157,6 +175,28 @@ func (s *Spool) run() {
 			}
 		}
 	}
+}
+
+// probe finds out whether the disk works again, and removes what is gone.
+func (s *Spool) probe() {
+	failing := s.Err() != nil
+	if !failing && !s.owes() {
+		return
+	}
+	s.commit(nil)
+	if failing && s.Err() == nil {
+		s.commit(nil) // a small one gives back the room of the large one, which is then there for an alert
+	}
+}
+
+// proof is what a probe writes: as much as could not be written before. It is by chance,
+// since a disk that compresses has room for any number of zeros.
+func (s *Spool) proof() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	value := make([]byte, max(leastProbe, min(s.short, maxProbe)))
+	_, _ = rand.Read(value) // it never fails
+	return value
 }
 
 func (s *Spool) owes() bool {
@@ -184,6 +224,10 @@ func (s *Spool) commit(batch []*op) {
 	s.prepare(batch, now)
 	forget, gone := s.stale(now)
 	s.buriedAfter = s.buried
+	var proof []byte
+	if len(batch) == 0 { // a probe writes something, else it proves nothing
+		proof = s.proof()
+	}
 	err := s.db.Update(func(tx *bolt.Tx) error {
 		for seq := range gone {
 			if err := tx.Bucket([]byte(bucketQueue)).Delete(seqKey(seq)); err != nil {
@@ -201,11 +245,12 @@ func (s *Spool) commit(batch []*op) {
 				return err
 			}
 		}
-		if len(batch) == 0 { // a probe writes something, else it proves nothing
-			return tx.Bucket([]byte(bucketState)).Put([]byte("spool/probe"), seqKey(uint64(now.UnixNano())))
+		if proof != nil {
+			return tx.Bucket([]byte(bucketState)).Put([]byte("spool/probe"), proof)
 		}
 		return nil
 	})
+	s.note(batch, len(proof), now, err)
 	s.settle(batch, forget, gone, err)
 	for _, o := range batch {
 		s.unbook(o)
@@ -295,11 +340,40 @@ func (s *Spool) apply(tx *bolt.Tx, o *op) error {
 	return nil
 }
 
+// note remembers whether the disk works. A write that went well proves it only if it was
+// as large as what failed, or as the largest probe.
+func (s *Spool) note(batch []*op, written int, now time.Time, err error) {
+	s.mu.Lock()
+	before, largest := s.failure, 0
+	for _, o := range batch {
+		written += o.size()
+		largest = max(largest, o.size())
+	}
+	switch {
+	case err != nil:
+		if s.failure, s.short = err, max(s.short, largest); before == nil {
+			s.failed = now
+		}
+	case before != nil && written >= min(s.short, maxProbe):
+		s.failure, s.failed, s.short = nil, time.Time{}, 0
+	}
+	works := s.failure == nil
+	s.mu.Unlock()
+	switch {
+	case err != nil:
+		s.options.Failed()
+		if before == nil {
+			s.options.Logger.Error("the spool cannot be written; new notifications are refused until it can", "dir", s.options.Dir, "err", err)
+		}
+	case before != nil && works:
+		s.options.Logger.Info("the spool can be written again", "dir", s.options.Dir)
+	}
+}
+
 // settle brings the memory to what is on disk.
 func (s *Spool) settle(batch []*op, forget []seenAt, gone map[uint64]struct{}, err error) {
 	s.mu.Lock()
-	before := s.failure
-	s.failure = err
+	defer s.mu.Unlock()
 	if err == nil {
 		for seq := range gone {
 			delete(s.gone, seq)
@@ -310,16 +384,6 @@ func (s *Spool) settle(batch []*op, forget []seenAt, gone map[uint64]struct{}, e
 		s.order = s.order[len(forget):]
 		s.buried = s.buriedAfter
 		s.adopt(batch)
-	}
-	s.mu.Unlock()
-	switch {
-	case err != nil:
-		s.options.Failed()
-		if before == nil {
-			s.options.Logger.Error("the spool cannot be written; new notifications are refused until it can", "dir", s.options.Dir, "err", err)
-		}
-	case before != nil:
-		s.options.Logger.Info("the spool can be written again", "dir", s.options.Dir)
 	}
 }
 
