@@ -25,7 +25,8 @@ type LoginRun struct {
 	Seconds float64 `json:"seconds"`
 	// PerSecond is what one node did while devices, Redis and it shared the machine.
 	PerSecond float64 `json:"per_second"`
-	// PerCore is what the node does in a second of processor time.
+	// PerCore is what the node does in a second of processor time, 0 if it took too little
+	// of that to be measured.
 	PerCore float64 `json:"per_second_and_core"`
 	// MicrosecondsEach is the node's processor time for one.
 	MicrosecondsEach float64 `json:"node_us_each"`
@@ -100,9 +101,17 @@ func (l *loginLoad) run(ctx context.Context, resume bool) (LoginRun, error) {
 	if err != nil && ctx.Err() == nil {
 		return LoginRun{}, err
 	}
-	busy := (after.CPU - before.CPU).Seconds()
-	n := float64(l.Logins)
-	return LoginRun{Logins: l.Logins, Seconds: took.Seconds(), PerSecond: n / took.Seconds(), PerCore: n / busy, MicrosecondsEach: busy / n * 1e6}, nil
+	return loginRun(l.Logins, took, after.CPU-before.CPU), nil
+}
+
+// loginRun is what a number of logins took in all, and of the node's processor time.
+func loginRun(logins int, took, busy time.Duration) LoginRun {
+	n := float64(logins)
+	run := LoginRun{Logins: logins, Seconds: took.Seconds(), PerSecond: n / took.Seconds(), MicrosecondsEach: busy.Seconds() / n * 1e6}
+	if busy > 0 { // the system counts it in hundredths of a second
+		run.PerCore = n / busy.Seconds()
+	}
+	return run
 }
 
 // once logs device i in, binds its user and leaves.

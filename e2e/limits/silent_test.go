@@ -23,11 +23,15 @@ func TestConnectionsThatNeverSpeak(t *testing.T) {
 	before, files, memory := p.metrics(t), p.files(t), p.memory(t, "VmRSS")
 
 	silent := floodOf(t, p.device, count)
-	eventually(t, "all are accepted", func() bool { return p.metric(t, opened("tcp")) >= before[opened("tcp")]+float64(count) })
-	at, grown := p.metric(t, open("tcp")), p.memory(t, "VmRSS")-memory
-	t.Logf("%v are open, %d bytes of memory each", at, grown/max(int(at), 1))
-	if bound := int(at)*16<<10 + 16<<20; grown > bound {
-		t.Errorf("%v silent connections take %d KiB, want at most %d", at, grown>>10, bound>>10)
+	most := 0.0 // a slow machine accepts the last of them when the first are closed already
+	eventually(t, "all are accepted", func() bool {
+		most = max(most, p.metric(t, open("tcp")))
+		return p.metric(t, opened("tcp")) >= before[opened("tcp")]+float64(count)
+	})
+	grown := p.memory(t, "VmRSS") - memory
+	t.Logf("%v were open at a time, %d bytes of memory each", most, grown/max(int(most), 1))
+	if bound := int(most)*16<<10 + 16<<20; grown > bound {
+		t.Errorf("%v silent connections take %d KiB, want at most %d", most, grown>>10, bound>>10)
 	}
 
 	eventually(t, "all are closed", func() bool { return p.metric(t, closedFor("tcp", "handshake_timeout")) == float64(count) })

@@ -64,7 +64,7 @@ func outage(name, alert, server, follows string, kill, restart func(*stack)) sce
 		repair: func(_ *testing.T, s *stack) { restart(s) },
 		during: func(t *testing.T, s *stack, _ time.Time) {
 			eventually(t, follows+" fires", func() string {
-				return unless(len(s.follower1.query(t, fmt.Sprintf(`ALERTS{alertname=%q,alertstate="firing"}`, follows))) > 0, "%v", s.active())
+				return unless(len(s.follower1.query(t, fmt.Sprintf(`ALERTS{alertname=%q,alertstate="firing"}`, follows))) > 0, "it does not")
 			})
 		},
 		after: func(t *testing.T, s *stack) { s.only(t, began, alert) },

@@ -4,6 +4,7 @@ package watch
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -134,7 +135,9 @@ func (s *stack) awaitMessage(t *testing.T, alert string, sc *scenario, firing bo
 	within(t, time.Until(deadline), alert+" is "+what, func() string {
 		var ok bool
 		told, ok = s.ledger.find(alert, sc.labels, firing, after)
-		return unless(ok, "the bridge was told of %v since; pending or firing: %v", names(s.ledger.since(after)), s.active())
+		return unless(ok, "the bridge was not told of it")
+	}, func() string {
+		return fmt.Sprintf(", only of %v; pending or firing: %v", names(s.ledger.since(after)), s.active())
 	})
 	ctx, cancel := context.WithDeadline(t.Context(), deadline)
 	defer cancel()

@@ -176,7 +176,7 @@ func eventually(t testing.TB, what string, missing func() string) {
 }
 
 // within is eventually with a deadline of its own.
-func within(t testing.TB, limit time.Duration, what string, missing func() string) {
+func within(t testing.TB, limit time.Duration, what string, missing func() string, details ...func() string) {
 	t.Helper()
 	for deadline := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
 		m := missing()
@@ -184,6 +184,9 @@ func within(t testing.TB, limit time.Duration, what string, missing func() strin
 			return
 		}
 		if time.Now().After(deadline) {
+			for _, d := range details {
+				m += d()
+			}
 			t.Fatalf("waited %v in vain for: %s: %s", limit, what, m)
 		}
 	}
