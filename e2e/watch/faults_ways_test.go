@@ -19,8 +19,8 @@ func wayFaults() []scenario {
 		},
 		{
 			name: "one node cannot reach another", how: "the network between the two breaks, in one direction", alerts: []string{"FanfareLinksDown"},
-			labels: map[string]string{"node": "node-2"}, names: []string{"node-2"}, needs: []string{"links"},
-			also:   []string{"FanfareCanaryFailing"}, // if others that push to node-1 are broken meanwhile
+			labels: map[string]string{"node": "node-2"}, names: []string{"node-2"},
+			needs:  []string{"links", "alloc-2"}, // were another that pushes to node-1 broken meanwhile, FanfareCanaryFailing would hold it back
 			inject: func(_ *testing.T, s *stack) { s.nodes[0].links.bar("node-2") },
 			repair: func(_ *testing.T, s *stack) { s.nodes[0].links.open("node-2") },
 		},
