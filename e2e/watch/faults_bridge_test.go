@@ -148,14 +148,22 @@ func queueGrowing() scenario {
 	}
 }
 
-// spoolFailing has the bridge's file grow no more, as if its disk were full. Nothing can
-// be told while that lasts: nothing is accepted that could be lost.
+// What the bridge says past its queue, to those who look after the path of alerts.
+const (
+	diskFails = "告警桥的磁盘写不进去"
+	diskWorks = "告警桥的磁盘又能写了"
+)
+
+// spoolFailing has the bridge's file grow no more, as if its disk were full. No alert can
+// be told while that lasts, since none is accepted that could be lost; the bridge itself
+// says so. It is alone because of the others' alerts.
 func spoolFailing() scenario {
 	var back time.Time
 	return scenario{
-		name: "the disk of the bridge is full", how: "RLIMIT_FSIZE; told when it can be written again", alerts: []string{"DingTalkSpoolFailing"},
-		names: []string{"dingtalk:8060"}, window: 5 * time.Minute, needs: []string{"AlertmanagerNotificationsFailing"},
+		name: "the disk of the bridge is full", how: "RLIMIT_FSIZE; told when it can be written again, until then by the bridge's own message", alerts: []string{"DingTalkSpoolFailing"},
+		names: []string{"dingtalk:8060"}, window: 5 * time.Minute, also: []string{"AlertmanagerNotificationsFailing"}, alone: true,
 		inject: func(t *testing.T, s *stack) {
+			began := time.Now()
 			was := s.limitFiles(t, 4096)
 			defer func() {
 				back = time.Now()
@@ -165,11 +173,22 @@ func spoolFailing() scenario {
 				t.Errorf("a bridge that cannot write answers %d: %s", code, text)
 			}
 			s.fires(t, "DingTalkSpoolFailing")
+			if m := s.awaitText(t, diskFails, began, diskPatience+promised); !strings.HasPrefix(m.Token, "token-critical-") {
+				t.Errorf("it came by %s", m.Token)
+			}
+			if ready(s.bridge.address) == "" {
+				t.Error("it came when the disk was not full any more")
+			}
 		},
 		mended: func() time.Time { return back },
 		repair: func(*testing.T, *stack) {},
+		during: func(t *testing.T, s *stack, _ time.Time) { s.awaitText(t, diskWorks, back, promised) },
 	}
 }
+
+// diskPatience is how long the bridge waits before it says that its disk fails. It is real
+// time.
+const diskPatience = 30 * time.Second
 
 // limitFiles sets how long files may be that the bridge writes, in bytes.
 func (s *stack) limitFiles(t *testing.T, limit uint64) (was uint64) {

@@ -75,12 +75,19 @@ func (sc *scenario) run(t *testing.T, s *stack) {
 	}
 	defer repair()
 	sc.inject(t, s)
+	from := began // nobody can be told before
+	if sc.mended != nil {
+		from = sc.mended()
+	}
 	lines := make([]result, len(sc.alerts))
 	for i, alert := range sc.alerts {
 		rule := s.rule(t, alert)
 		lines[i] = result{fault: sc.name, alert: alert, severity: rule.severity, how: sc.how, wait: rule.wait}
 		limit := rule.wait + s.lapse.of(sc.window+time.Minute) + promised
-		lines[i].message = s.awaitMessage(t, alert, sc, true, began, limit)
+		if !sc.alone && s.lapse.factor == 1 { // others in its group may just have been told of; lapsed, that is within what is promised
+			limit += s.groupInterval(rule)
+		}
+		lines[i].message = from.Sub(began) + s.awaitMessage(t, alert, sc, true, from, limit)
 	}
 	if sc.during != nil {
 		sc.during(t, s, began)
