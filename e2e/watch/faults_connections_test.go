@@ -17,6 +17,7 @@ import (
 // Numbers of devices, a little above the thresholds of the rules.
 const (
 	strangers = 1200 // at once at one node: it has 500 more than its share
+	stormy    = 65   // of them for each second of the minute that the rule looks back
 	deaf      = 220  // of whom each has some 50 KB waiting
 	silent    = 90
 )
@@ -53,7 +54,7 @@ func stormFault() scenario {
 		},
 		inject: func(t *testing.T, s *stack) {
 			devices = newCrowd(t, "stranger")
-			devices.storm(t, s, s.nodes[0], strangers)
+			devices.storm(t, s, s.nodes[0], max(strangers, int(s.lapse.of(time.Minute).Seconds())*stormy))
 		},
 		repair: func(*testing.T, *stack) {}, // all are there
 		then:   &skew,

@@ -54,7 +54,7 @@ func hostFaults() []scenario {
 // hostFault is one that changes what node_exporter says.
 func hostFault(name, alert string, change func(*stack) func(string) string, needs ...string) scenario {
 	return scenario{
-		name: name, how: "at the scrape", alerts: []string{alert}, names: []string{"node-exporter:9100"}, needs: needs,
+		name: name, how: "at the scrape", alerts: []string{alert}, names: []string{"node-exporter:9100"}, needs: needs, window: 2 * time.Minute,
 		inject: func(_ *testing.T, s *stack) {
 			s.nodeExporter.relay.fault(alert, trouble{path: "/metrics", lines: change(s)})
 		},

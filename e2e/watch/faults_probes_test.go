@@ -35,7 +35,7 @@ func aroundPort(name, how, alert, node string, fault func(*backing.Proxy)) scena
 	var before *backing.Proxy
 	return scenario{
 		name: name, how: how, alerts: []string{alert}, names: []string{node, "blackbox-websocket"},
-		labels: map[string]string{"node": node, "instance": node + ":8008"}, needs: []string{"warnings of " + node},
+		labels: map[string]string{"node": node, "instance": node + ":8008"}, needs: []string{"warnings of " + node}, window: 2 * time.Minute,
 		prepare: func(t *testing.T, s *stack) {
 			before = backing.StartProxy(t, s.node(node).websocket)
 			t.Cleanup(func() { s.net.add(node+":8008", s.node(node).websocket) })

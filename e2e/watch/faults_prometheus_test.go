@@ -38,6 +38,7 @@ func prometheusFaults() []scenario {
 		{
 			name: "a follower records no more", how: "at the scrape", alerts: []string{"FederationLate"},
 			labels: map[string]string{"instance": "prometheus-follower-2:9090"}, names: []string{"follower-2"}, needs: []string{"leader"},
+			window: 2 * time.Minute, // that is late
 			inject: func(_ *testing.T, s *stack) {
 				s.follower2.relay.fault("records", trouble{path: "/federate", lines: without("cluster:fanfare_record_timestamp_seconds{")})
 			},
@@ -56,6 +57,7 @@ func prometheusFaults() []scenario {
 			name: "Prometheus cannot reach Alertmanager", how: "its network breaks", alerts: []string{"PrometheusNotificationsFailing"},
 			labels: map[string]string{"instance": "prometheus-leader:9090"}, names: []string{"leader"},
 			needs:  []string{"leader", "leader's files"}, // which make it fail, too
+			window: 2 * time.Minute,                      // Prometheus tries once in a minute, and one time does not count
 			inject: func(_ *testing.T, s *stack) { s.net.cut("leader", "alertmanager:9093") },
 			repair: func(_ *testing.T, s *stack) { s.net.mend("leader", "alertmanager:9093") },
 		},

@@ -38,7 +38,7 @@ func wayFaults() []scenario {
 		},
 		{
 			name: "the network from a node to Redis is slow", how: "0.1 s in each direction", alerts: []string{"FanfareStoreSlow"},
-			labels: map[string]string{"node": "node-1"}, names: []string{"node-1"}, needs: []string{"redis of node-1"},
+			labels: map[string]string{"node": "node-1"}, names: []string{"node-1"}, needs: []string{"redis of node-1"}, window: 2 * time.Minute,
 			inject: func(_ *testing.T, s *stack) { s.nodes[0].redis.Slow(100 * time.Millisecond) },
 			repair: func(_ *testing.T, s *stack) { s.nodes[0].redis.Heal() },
 		},
