@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -42,6 +43,9 @@ type ClusterNode struct {
 type ClusterOptions struct {
 	// Nodes lists the cluster; ok is false while it is not known. It must not block.
 	Nodes func() (nodes []ClusterNode, ok bool)
+	// Left tells which nodes have left in order lately, by id, and when; nil: nobody knows.
+	// It must not block.
+	Left func() map[string]time.Time
 	// Registry is why the registry cannot be reached, nil while it can; a nil Registry:
 	// there is none. Store is the same for what the nodes share. They must not block.
 	Registry, Store func() error
@@ -270,6 +274,27 @@ func (c *ClusterCollector) collectNodes(ch chan<- prometheus.Metric, nodes []Clu
 		}
 	}
 	gauge(ch, c.desc.versions, float64(len(versions)))
+	c.collectLeft(ch, nodes)
+}
+
+// collectLeft shows who has left, by name, as many as there may be nodes.
+func (c *ClusterCollector) collectLeft(ch chan<- prometheus.Metric, nodes []ClusterNode) {
+	if c.o.Left == nil {
+		return
+	}
+	left := map[string]time.Time{}
+	for id, at := range c.o.Left() {
+		if id = labelValue(id); at.After(left[id]) {
+			left[id] = at
+		}
+	}
+	for _, n := range nodes { // it was read a moment later
+		delete(left, n.ID)
+	}
+	ids := slices.Sorted(maps.Keys(left))
+	for _, id := range ids[:min(len(ids), maxClusterNode)] {
+		gauge(ch, c.desc.left, float64(left[id].UnixMilli())/1000, id)
+	}
 }
 
 func (c *ClusterCollector) collectServers(ch chan<- prometheus.Metric) {

@@ -4,7 +4,7 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // clusterDescs are the metrics of a [ClusterCollector].
 type clusterDescs struct {
-	sourceUp, serving, connections, routes, skew, versions                      *prometheus.Desc
+	sourceUp, serving, connections, routes, skew, versions, left                *prometheus.Desc
 	zkUp, zkAnswer, zkLatency, zkOutstanding, zkConnections, zkZnodes, zkLeader *prometheus.Desc
 }
 
@@ -21,6 +21,8 @@ func newClusterDescs() clusterDescs {
 			"Users that the store has on the node's list of online users; absent while the store is away and for nodes that share a list.", "node"),
 		skew: desc("cluster_node_clock_skew_seconds",
 			"By how much the node's clock is ahead of the clock of this process; negative if it is behind.", "node"),
+		left: desc("cluster_node_left_timestamp_seconds",
+			"When the node left the cluster in order, having drained, as seen by this process; for an hour, or until it is back.", "node"),
 		versions: desc("cluster_versions", "Distinct versions of the nodes that serve, MPush nodes left out."),
 		zkUp:     desc("zookeeper_up", "Whether the ZooKeeper server answered and serves, 1 or 0.", "server"),
 		zkAnswer: desc("zookeeper_answer_seconds",
@@ -37,7 +39,7 @@ func newClusterDescs() clusterDescs {
 // all sends every description.
 func (d *clusterDescs) all(ch chan<- *prometheus.Desc) {
 	for _, one := range [...]*prometheus.Desc{
-		d.sourceUp, d.serving, d.connections, d.routes, d.skew, d.versions,
+		d.sourceUp, d.serving, d.connections, d.routes, d.skew, d.versions, d.left,
 		d.zkUp, d.zkAnswer, d.zkLatency, d.zkOutstanding, d.zkConnections, d.zkZnodes, d.zkLeader,
 	} {
 		ch <- one

@@ -107,6 +107,25 @@ cluster_versions 1`, "cluster_node_connections", "cluster_node_routes", "cluster
 	}
 }
 
+// TestNodesThatLeft: one that is a member has not left, and there are no more than nodes.
+func TestNodesThatLeft(t *testing.T) {
+	t.Parallel()
+	at := time.Unix(1_700_000_000, 500_000_000)
+	left := map[string]time.Time{"a": at, "b": at, "bad\xff": at, "bad\xfe": at.Add(time.Second)}
+	nodes := func() ([]ClusterNode, bool) { return []ClusterNode{{ID: "a", Serving: true}}, true }
+	reg := collected(t, ClusterOptions{Nodes: nodes, Left: func() map[string]time.Time { return left }})
+	shows(t, reg, `cluster_node_left_timestamp_seconds{node="b"} 1.7000000005e+09
+cluster_node_left_timestamp_seconds{node="bad�"} 1.7000000015e+09`, "cluster_node_left_timestamp_seconds")
+	many := map[string]time.Time{}
+	for i := range maxClusterNode + 5 {
+		many[fmt.Sprint("node-", i)] = at
+	}
+	reg = collected(t, ClusterOptions{Nodes: nodes, Left: func() map[string]time.Time { return many }})
+	if n, err := testutil.GatherAndCount(reg, prefix+"cluster_node_left_timestamp_seconds"); n != maxClusterNode || err != nil {
+		t.Errorf("%d series, %v", n, err)
+	}
+}
+
 // TestNodesThatShareAListHaveNone: the list says nothing of each of them.
 func TestNodesThatShareAListHaveNone(t *testing.T) {
 	t.Parallel()

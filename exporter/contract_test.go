@@ -16,6 +16,7 @@ var clusterContract = []string{
 	"fanfare_cluster_node_routes gauge node=n",
 	"fanfare_cluster_node_clock_skew_seconds gauge node=n",
 	"fanfare_cluster_versions gauge",
+	"fanfare_cluster_node_left_timestamp_seconds gauge node=gone",
 	"fanfare_zookeeper_up gauge server=s",
 	"fanfare_zookeeper_answer_seconds gauge server=s",
 	"fanfare_zookeeper_latency_seconds gauge server=s stat=min|avg|max",
@@ -32,6 +33,7 @@ func TestContractOfTheClusterCollector(t *testing.T) {
 		Nodes: func() ([]ClusterNode, bool) {
 			return []ClusterNode{{ID: "n", Serving: true, Version: "1", List: "l", SkewKnown: true}}, true
 		},
+		Left:     func() map[string]time.Time { return map[string]time.Time{"gone": time.Now()} },
 		Registry: well, Store: well, Servers: []string{"s"},
 	})
 	c.listed, c.servers = map[string]int{"l": 1}, map[string]zkStatus{"s": {}} // as after a reading

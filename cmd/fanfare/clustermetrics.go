@@ -21,6 +21,9 @@ func (s *service) addCluster() {
 			return nil // it can be read
 		}
 	}
+	if s.mesh != nil {
+		o.Left = s.mesh.Left
+	}
 	if s.config.Registry.Kind == "zookeeper" {
 		o.Registry, o.Servers = s.nodes.Err, s.config.Registry.ZooKeeper.Servers
 	}

@@ -79,20 +79,21 @@ func TestClusterInMetrics(t *testing.T) {
 	if strings.Contains(node.stderr.String(), "did not drain") {
 		t.Errorf("the canary kept the node from draining:\n%s", node.stderr)
 	}
+	awaitMetrics(t, url, `cluster_node_left_timestamp_seconds{node="node-1"} 1\.\d+e\+09`)
 	awaitNoNode(t, url)
 	if code := allocator.end(t); code != exitOK {
 		t.Errorf("the allocator: exit %d\n%s", code, allocator.stderr)
 	}
 }
 
-// awaitNoNode scrapes until nothing is said of the node.
+// awaitNoNode scrapes until nothing is said of the node but that it has left.
 func awaitNoNode(t *testing.T, url string) {
 	t.Helper()
 	tick, deadline := time.NewTicker(50*time.Millisecond), time.After(patience)
 	defer tick.Stop()
 	for {
 		_, page := get(t, url+"/metrics", "")
-		if !strings.Contains(page, `"node-1"`) {
+		if said := strings.Count(page, `"node-1"`); said == strings.Count(page, `cluster_node_left_timestamp_seconds{node="node-1"}`) {
 			return
 		}
 		select {

@@ -29,7 +29,7 @@ func TestCluster(t *testing.T) {
 	one, two := newBackend(t, alloc1, token), newBackend(t, alloc2, token)
 	phone := connect(t, key, "alice", "")
 
-	var killed string
+	var killed, stopped string
 	ok := t.Run("strangers stay out", func(t *testing.T) { strangers(t) }) &&
 		t.Run("allocators agree", func(t *testing.T) { agree(t, one, two) }) &&
 		t.Run("every node is reached", func(t *testing.T) { everyNode(t, key, one, two) }) &&
@@ -38,8 +38,8 @@ func TestCluster(t *testing.T) {
 		t.Run("the load starts", func(t *testing.T) { s.add(t, "load") }) &&
 		t.Run("a node is killed", func(t *testing.T) { killed = kill(t, s, phone, two, group) }) &&
 		t.Run("the load is seen", func(t *testing.T) { loadIsSeen(t, s) }) &&
-		t.Run("a node is stopped", func(t *testing.T) { stop(t, s, phone, two) }) &&
-		t.Run("the alert is resolved", func(t *testing.T) { resolved(t, group, killed) }) &&
+		t.Run("a node is stopped", func(t *testing.T) { stopped = stop(t, s, phone, two) }) &&
+		t.Run("the alert is resolved", func(t *testing.T) { resolved(t, group, killed, stopped) }) &&
 		t.Run("without a robot", func(t *testing.T) { preview(t, s, group) })
 	if !ok {
 		t.Fatal("the rest was left out")
@@ -148,7 +148,7 @@ func kill(t *testing.T, s *stack, d *device, b backend, g *group) string {
 }
 
 // stop ends the node of a device in order: it lets its devices go first.
-func stop(t *testing.T, s *stack, d *device, b backend) {
+func stop(t *testing.T, s *stack, d *device, b backend) string {
 	node := b.reach(t, d, "before the stop")
 	start := time.Now()
 	s.compose(t, "stop", node)
@@ -168,6 +168,7 @@ func stop(t *testing.T, s *stack, d *device, b backend) {
 	if err := wantServing(b.states(t), 2); err != nil {
 		t.Error(err)
 	}
+	return node
 }
 
 func wantServing(states map[string]string, n int) error {

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,14 +74,32 @@ func (g *group) hear(t *testing.T, alert, node string, over bool) dingtalktest.R
 // isOver tells whether a message says that something is over.
 func isOver(m dingtalktest.Received) bool { return strings.Contains(m.Title, "恢复") }
 
-// resolved waits until people hear that a node is back, and looks at what else they heard.
-func resolved(t *testing.T, g *group, node string) {
+// alertName is how messages name alerts.
+var alertName = regexp.MustCompile(`\b(?:Fanfare|Host|Redis|ZooKeeper|Probe|Prometheus|Federation|Follower|Target|Alertmanager|DingTalk)[A-Z]\w+`)
+
+// foreseen are the alerts that people may hear of: the node that was killed; Grafana, for
+// which there is no stand-in; and what is so of the machine, whose clock may follow nobody,
+// and which may be slow.
+var foreseen = []string{
+	"FanfareNodeDown", "TargetDown", "HostClockUnsynchronised",
+	"HostCPUHigh", "FanfareStoreSlow", "FanfareCanarySlow", "FanfareLatencyBudgetBurn", "ProbeSlow", "ZooKeeperSlow",
+}
+
+// resolved waits until people hear that the node that was killed is back, and long enough
+// for them to hear of the one that was stopped in order; of which nobody is to hear.
+func resolved(t *testing.T, g *group, node, stopped string) {
 	g.hear(t, "FanfareNodeDown", node, true)
+	follower1.wantAbove(t, 90, fmt.Sprintf(`time() - max(max_over_time(timestamp(up{job="fanfare-node",node=%q} == 1)[15m:15s]))`, stopped))
 	heard := map[string]int{}
 	for _, m := range g.Received() {
 		heard[m.Title]++
 		if strings.Contains(m.Text, "FanfareNodeDown") && !strings.Contains(m.Text, node) {
 			t.Errorf("a node that was stopped in order is reported as down: %s\n%s", m.Title, m.Text)
+		}
+		for _, name := range alertName.FindAllString(m.Text, -1) {
+			if !slices.Contains(foreseen, name) {
+				t.Errorf("nobody should have heard of %s: %s\n%s", name, m.Title, m.Text)
+			}
 		}
 	}
 	t.Logf("%d messages in all, by title: %v", len(g.Received()), heard)

@@ -58,6 +58,27 @@ func nodeFaults() []scenario {
 	}
 }
 
+// stoppedInOrder ends a node as an upgrade does, quicker than anybody looks. Nobody is to
+// hear of it, or every upgrade would wake somebody.
+func stoppedInOrder(t *testing.T, s *stack) {
+	began, n := time.Now(), s.nodes[2]
+	var early []string
+	if s.lapse.factor > 1 { // Prometheus forgets a target after 5 s, however time is lapsed
+		early = []string{"FanfareNodeDown", "ProbeFailed"}
+	}
+	defer s.ledger.expect("a push node is stopped in order", early...)()
+	n.terminate(t)
+	gone := s.rule(t, "FanfareNodeVanished").wait + s.lapse.of(3*time.Minute)
+	last := fmt.Sprintf(`time() - max(max_over_time(timestamp(up{job="fanfare-node",node=%q} == 1)[%s:1s])) > %g`, n.id, formatDuration(2*gone), gone.Seconds())
+	within(t, gone+patience, n.id+" has been gone for long", func() string {
+		return unless(len(s.follower1.query(t, last)) > 0, "it has not")
+	})
+	s.only(t, began, early...)
+	n.start(t)
+	s.awaitNode(t, n)
+	s.settle(t)
+}
+
 // certificateFor has a process say that its certificate ends in so long.
 func certificateFor(d time.Duration) trouble {
 	return trouble{path: "/metrics", add: fmt.Sprintf("fanfare_certificate_expiry_timestamp_seconds %d", time.Now().Add(d).Unix())}

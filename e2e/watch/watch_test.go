@@ -31,6 +31,7 @@ func TestStack(t *testing.T) {
 			t.Run(sc.name, func(t *testing.T) { sc.run(t, s) })
 		}
 	}
+	t.Run("a push node is stopped in order", func(t *testing.T) { stoppedInOrder(t, s) })
 	t.Run("at last", func(t *testing.T) {
 		for _, sc := range faults() {
 			if sc.last {

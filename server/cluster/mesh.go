@@ -38,6 +38,7 @@ type Mesh struct {
 	links   map[meshKey]*Link
 	lost    map[meshKey]*lostNode
 	leaving map[*Link]struct{} // their nodes have left, and may still answer
+	left    departures
 	known   bool
 	closed  bool
 	list    []Member // as List returns it; nil: to be made
@@ -56,7 +57,7 @@ type lostNode struct {
 func NewMesh(o MeshOptions) *Mesh {
 	o.Link.fill()
 	setDefault(&o.KeepLost, 15*time.Minute)
-	m := &Mesh{o: o, log: o.Link.Logger, links: make(map[meshKey]*Link), lost: make(map[meshKey]*lostNode), leaving: make(map[*Link]struct{})}
+	m := &Mesh{o: o, log: o.Link.Logger, links: make(map[meshKey]*Link), lost: make(map[meshKey]*lostNode), leaving: make(map[*Link]struct{}), left: make(departures)}
 	if o.Local != nil {
 		m.gateway = o.Local.Info().Gateway
 	}
@@ -86,6 +87,7 @@ func (m *Mesh) refresh() {
 			continue
 		}
 		seen[key] = true
+		delete(m.left, p.ID)
 		m.join(key, p, &ended)
 	}
 	if !frozen {
@@ -125,6 +127,9 @@ func (m *Mesh) removeMissing(seen map[meshKey]bool, ended *[]*Link) {
 		delete(m.links, key)
 		if served[key.id] || l.Info().State == Draining {
 			m.log.Info("node has left", "peer", key.id, "gateway", key.gateway)
+			if !served[key.id] {
+				m.left.note(key.id, m.o.Link.Now())
+			}
 			m.leaving[l] = struct{}{}
 			m.closing.Go(func() { m.seeOff(l) })
 			continue

@@ -3,8 +3,10 @@ package cluster_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -202,8 +204,9 @@ func TestMeshKeepsLostNodes(t *testing.T) {
 
 func TestMeshForgetsNodesThatDrained(t *testing.T) {
 	t.Parallel()
+	var later atomic.Int64
 	r := &roster{}
-	m, _ := mesh(t, r, nil, today)
+	m, _ := mesh(t, r, nil, func() time.Duration { return time.Duration(later.Load()) })
 	a := cluster.Peer{ID: "a", Gateway: "127.0.0.1:1", Link: 1, State: cluster.Serving}
 	r.set(nil, a)
 	a.State = cluster.Draining
@@ -211,9 +214,53 @@ func TestMeshForgetsNodesThatDrained(t *testing.T) {
 	if _, state := states(m); state["a"] != cluster.Draining {
 		t.Errorf("%v", state)
 	}
+	if left := m.Left(); len(left) != 0 {
+		t.Errorf("it is there and has left: %v", left)
+	}
 	r.set(nil)
 	if list, known := m.List(); len(list) != 0 || !known {
 		t.Errorf("%v, %v", list, known)
+	}
+	if left := m.Left(); len(left) != 1 || time.Since(left["a"]).Abs() > time.Minute {
+		t.Errorf("it has left: %v", left)
+	}
+	r.set(nil, a)
+	if left := m.Left(); len(left) != 0 {
+		t.Errorf("it is back: %v", left)
+	}
+	r.set(nil)
+	later.Store(int64(59 * time.Minute))
+	if left := m.Left(); len(left) != 1 {
+		t.Errorf("within the hour: %v", left)
+	}
+	later.Store(int64(61 * time.Minute))
+	if left := m.Left(); len(left) != 0 {
+		t.Errorf("an hour later: %v", left)
+	}
+}
+
+// TestMeshKnowsWhoLeft: neither a node that was lost nor one that serves elsewhere has
+// left, and there is a bound.
+func TestMeshKnowsWhoLeft(t *testing.T) {
+	t.Parallel()
+	r := &roster{}
+	m, _ := mesh(t, r, nil, today)
+	lost := cluster.Peer{ID: "lost", Gateway: "127.0.0.1:1", Link: 1, State: cluster.Serving}
+	moved := cluster.Peer{ID: "moved", Gateway: "127.0.0.1:2", Link: 1, State: cluster.Draining}
+	r.set(nil, lost, moved)
+	moved.Gateway, moved.State = "127.0.0.1:3", cluster.Serving
+	r.set(nil, moved)
+	if left := m.Left(); len(left) != 0 {
+		t.Errorf("%v", left)
+	}
+	var many []cluster.Peer
+	for i := range 1001 {
+		many = append(many, cluster.Peer{ID: fmt.Sprint("node-", i), Gateway: fmt.Sprintf("127.0.0.1:%d", 1000+i), State: cluster.Draining})
+	}
+	r.set(nil, many...)
+	r.set(nil)
+	if left := m.Left(); len(left) != 1000 {
+		t.Errorf("%d of 1001 have left", len(left))
 	}
 }
 
