@@ -23,15 +23,21 @@ import (
 // probeFaults are about public ports, seen from outside.
 func probeFaults() []scenario {
 	return []scenario{
-		aroundPort("a load balancer before a node swallows everything", "a proxy that accepts and is silent", "ProbeFailed", "node-3", (*backing.Proxy).Cut),
-		aroundPort("the network to a port of a node is slow", "0.15 s in each direction", "ProbeSlow", "node-2", func(p *backing.Proxy) { p.Slow(150 * time.Millisecond) }),
+		aroundPort("a load balancer before a node swallows everything", "a proxy that accepts and is silent", "ProbeFailed", "node-3",
+			func(_ *stack, p *backing.Proxy) { p.Cut() }),
+		aroundPort("the network to a port of a node is slow", "0.15 s in each direction, or 0.8 s if nothing is lapsed", "ProbeSlow", "node-2", func(s *stack, p *backing.Proxy) {
+			p.Slow(150 * time.Millisecond)
+			if s.lapse.factor == 1 {
+				p.Slow(800 * time.Millisecond)
+			}
+		}),
 		endingCertificate(),
 	}
 }
 
 // aroundPort is a fault of what stands before the WebSocket port of a node, which itself
 // is well.
-func aroundPort(name, how, alert, node string, fault func(*backing.Proxy)) scenario {
+func aroundPort(name, how, alert, node string, fault func(*stack, *backing.Proxy)) scenario {
 	var before *backing.Proxy
 	return scenario{
 		name: name, how: how, alerts: []string{alert}, names: []string{node, "blackbox-websocket"},
@@ -41,7 +47,7 @@ func aroundPort(name, how, alert, node string, fault func(*backing.Proxy)) scena
 			t.Cleanup(func() { s.net.add(node+":8008", s.node(node).websocket) })
 			s.net.add(node+":8008", before.Addr)
 		},
-		inject: func(*testing.T, *stack) { fault(before) },
+		inject: func(_ *testing.T, s *stack) { fault(s, before) },
 		repair: func(*testing.T, *stack) { before.Heal() },
 	}
 }
