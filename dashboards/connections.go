@@ -26,9 +26,9 @@ func connectionNumbers() []panel {
 			"Connections that ended per second over five minutes, for whatever reason.", "每秒结束的连接数（五分钟，含所有原因）。",
 		}, unitEvents, q(`sum(`+closed+`)`, "")).neutral(),
 		stat("Session length", "会话时长", about{
-			"Estimated mean length of a connection: connections there are, divided by connections that end per second. Right once the cluster has been in balance for as long.",
-			"平均连接时长估计值：现有连接数除以每秒关闭数，集群平稳运行相应时长后才准确。",
-		}, unitSeconds, q(ratio(`sum(`+fed("global:fanfare_connections:sum")+`)`, `sum(`+closed+`)`), "").
+			"Half of the connections that ended within the last five minutes had lasted longer. What still lasts does not count.",
+			"最近五分钟内结束的连接中，有一半持续时间长于此值（不含仍在线的连接）。",
+		}, unitSeconds, q(quantile("0.5", "", fed("global:fanfare_connection_duration_seconds_bucket:rate5m")), "").
 			orEmpty("no connection ended in five minutes")).neutral().without("none ended / 无关闭"),
 		stat("Heartbeats per second", "每秒心跳", about{
 			"Heartbeats of devices per second over five minutes. They stop before the connections do.", "每秒设备心跳数（五分钟），会先于断线而减少。",

@@ -58,10 +58,12 @@ func nodeConnections() []panel {
 			"Ended connections by reason, per second; reasons that did not happen in the last hour are left out.", "每秒关闭的连接数，按原因，一小时内未出现的不显示。",
 		}, unitEvents, q(happened("reason", "fanfare_connections_closed_total", ofNode), "{{reason}}").orEmpty("no connection ended in the last hour")).numbers(),
 		lines("Session length", "会话时长", about{
-			"Estimated mean length of a connection: connections there are, divided by connections that end per second over ten minutes.",
-			"平均连接时长估计值：现有连接数除以十分钟平均每秒关闭数。",
-		}, unitSeconds, q(ratio(`sum by (node) (fanfare_connections{`+ofNode+`})`, `sum by (node) (rate(fanfare_connections_closed_total{`+ofNode+`}[10m]))`), "{{node}}").
-			orEmpty("no connection ended in ten minutes")),
+			"How long the connections had lasted that ended within ten minutes: half of them and 90 % of them at most this long.",
+			"十分钟内结束的连接持续了多久：50 % 与 90 % 的连接不超过此值。",
+		}, unitSeconds, q(quantile("0.5", "node", `rate(fanfare_connection_duration_seconds_bucket{`+ofNode+`}[10m])`), "{{node}} 50 %").
+			orEmpty("no connection ended in ten minutes"),
+			q(quantile("0.9", "node", `rate(fanfare_connection_duration_seconds_bucket{`+ofNode+`}[10m])`), "{{node}} 90 %").
+				orEmpty("no connection ended in ten minutes")),
 		lines("Heartbeats", "心跳", about{
 			"Heartbeats of devices per second.", "每秒设备心跳数。",
 		}, unitEvents, q(`sum by (node) (`+rate("fanfare_heartbeats_total", ofNode)+`)`, "{{node}}")),

@@ -46,6 +46,11 @@ func handshakeBuckets() []float64 {
 	return []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.99, 2.5, 9.5}
 }
 
+// lifeBuckets reach from a page that is closed at once to a phone that stays for a week.
+func lifeBuckets() []float64 {
+	return []float64{0.25, 0.99, 4.5, 29.5, 59.5, 299.5, 899.5, 3599.5, 14399.5, 43199.5, 86399.5, 604799.5}
+}
+
 // storeBuckets reach from memory to a Redis in trouble.
 func storeBuckets() []float64 {
 	return []float64{0.00005, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.25, 0.99, 2.5}

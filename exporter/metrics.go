@@ -16,6 +16,8 @@ type Metrics struct {
 
 	// Heartbeats counts heartbeats received from devices.
 	Heartbeats prometheus.Counter
+	// ConnectionDuration gets how long each device connection lasted, in seconds, when it ends.
+	ConnectionDuration prometheus.Observer
 	// MessagesInFlight is how many accepted messages, counted per target, have not ended.
 	MessagesInFlight prometheus.Gauge
 	// MessagesStored is how many messages wait in the store for their users.
@@ -93,6 +95,7 @@ func (m *Metrics) addConnections(b builder) {
 		m.opened[t] = opened.WithLabelValues(t.String())
 		m.closed[t] = closedChildren(closed, t)
 	}
+	m.ConnectionDuration = b.histogram("connection_duration_seconds", "How long device connections lasted that have ended.", lifeBuckets()).WithLabelValues()
 	for i, t := range clientTypes {
 		m.bound[i] = bound.WithLabelValues(t.String())
 	}

@@ -53,6 +53,7 @@ var contract = []string{
 	"fanfare_broadcasts_running gauge",
 	// Ours beyond the contract.
 	"fanfare_flow_waiting gauge",
+	"fanfare_connection_duration_seconds histogram",
 	"fanfare_links gauge state=up|down",
 	"fanfare_link_queue_bytes gauge",
 	"fanfare_link_reconnects_total counter",

@@ -190,6 +190,8 @@ func (c *conn) close(reason protocol.CloseReason, farewell bool) {
 	c.node.http.left(c)
 	c.node.metrics.Connections(transport).Dec()
 	c.node.metrics.Closed(transport, reason).Inc()
+	lasted := c.node.clock() - milliseconds(c.opened)
+	c.node.metrics.ConnectionDuration.Observe(lasted.Seconds())
 	if user != "" {
 		c.node.background(c.id, func() { c.unregister(user, class) })
 	}
@@ -201,7 +203,7 @@ func (c *conn) close(reason protocol.CloseReason, farewell bool) {
 	}
 	c.node.log.Debug("connection closed", "conn", c.name(), "remote", c.nc.RemoteAddr().String(),
 		"transport", transport.String(), "reason", reason.String(), "user", user,
-		"lasted", c.node.clock()-milliseconds(c.opened))
+		"lasted", lasted)
 }
 
 // countLocked counts the connection as opened once its transport is known.
