@@ -23,12 +23,12 @@ func pipelineFaults() []scenario {
 				eventually(t, "the leader is ready", func() string { return ready(s.leader.address) })
 			},
 			during: func(t *testing.T, s *stack, began time.Time) {
-				m := s.awaitText(t, "watchdog", began, 2*promised)
+				m := s.awaitText(t, "watchdog", began, s.lapse.of(90*time.Second)+2*promised) // three beats are missed first
 				t.Logf("the dead man's message came after %v:\n%s\n%s", m.At.Sub(began).Round(100*time.Millisecond), m.Title, m.Text)
 				s.deadmanBack = time.Now()
 			},
 			after: func(t *testing.T, s *stack) {
-				m := s.awaitText(t, "watchdog", s.deadmanBack, 2*promised)
+				m := s.awaitText(t, "watchdog", s.deadmanBack, s.lapse.of(30*time.Second)+2*promised)
 				t.Logf("the watchdog is back:\n%s\n%s", m.Title, m.Text)
 			},
 		},
