@@ -23,7 +23,7 @@ func pipelineFaults() []scenario {
 				eventually(t, "the leader is ready", func() string { return ready(s.leader.address) })
 			},
 			during: func(t *testing.T, s *stack, began time.Time) {
-				m := s.awaitText(t, "watchdog", began, s.lapse.of(90*time.Second)+2*promised) // three beats are missed first
+				m := s.awaitText(t, "watchdog", began, s.lapse.of(6*time.Minute)+2*promised) // Alertmanager goes on for four of them, then three beats are missed
 				t.Logf("the dead man's message came after %v:\n%s\n%s", m.At.Sub(began).Round(100*time.Millisecond), m.Title, m.Text)
 				s.deadmanBack = time.Now()
 			},
