@@ -193,8 +193,9 @@ func (s *Spool) probe() {
 // since a disk that compresses has room for any number of zeros.
 func (s *Spool) proof() []byte {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	value := make([]byte, max(leastProbe, min(s.short, maxProbe)))
+	size := max(leastProbe, min(s.short, maxProbe))
+	s.mu.Unlock()
+	value := make([]byte, size)
 	_, _ = rand.Read(value) // it never fails
 	return value
 }
