@@ -91,14 +91,7 @@ func TestEndlessBodyIsCutOff(t *testing.T) {
 	address := w.onPort()
 	w.begin()
 	defer w.end()
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
+	conn := dial(t, address)
 	if _, err := io.WriteString(conn, "POST /dingtalk/ops/send HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}

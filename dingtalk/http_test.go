@@ -20,6 +20,20 @@ import (
 	"github.com/fanfare-push/fanfare/dingtalk/dingtalktest"
 )
 
+// dial connects for the rest of the test, which does not wait for ever.
+func dial(t *testing.T, address string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
 // onPort makes the world listen on a real port and returns its address.
 func (w *world) onPort() string {
 	w.Helper()
@@ -170,14 +184,7 @@ func TestLargeBodyIsNotRead(t *testing.T) {
 	address := w.onPort()
 	w.begin()
 	defer w.end()
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
+	conn := dial(t, address)
 	fmt.Fprintf(conn, "POST /dingtalk/ops/send HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
 	answer, err := io.ReadAll(conn)
 	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 413") {
