@@ -130,7 +130,8 @@ func TestHandshakeThatFails(t *testing.T) {
 		{"parameters", func(p *peer) { p.refuse(1, protocol.CmdHandshake, 0, protocol.ReasonParamInvalid) }, true, nil},
 		{"closes", func(p *peer) {}, false, ErrPeerClosed},
 		{"reply for another key", func(p *peer) {
-			p.send(protocol.CmdHandshake, 0, 1, &protocol.HandshakeOK{ServerKey: make([]byte, 16)}, protocol.NewCipher(protocol.SessionKey{}))
+			reply := protocol.HandshakeOK{ServerKey: make([]byte, 16)}
+			p.send(protocol.CmdHandshake, 0, 1, &reply, foreign(&reply, p.offered))
 		}, false, protocol.ErrDecrypt},
 		{"reply in clear that ends early", func(p *peer) { p.writeHex("00000001020000000000000100ff") }, false, protocol.ErrTruncated},
 		{"too large", func(p *peer) { p.writeHex("7fffffff020000000000000100") }, false, protocol.ErrTooLarge},

@@ -113,8 +113,8 @@ func TestWhatEndsAConnection(t *testing.T) {
 		{"header over the limit", func(p *peer) { p.writeHex("000008010f0000000000000100") }, protocol.ErrTooLarge},
 		{"negative length", func(p *peer) { p.writeHex("800000000f0000000000000100") }, protocol.ErrNegativeLength},
 		{"wrong key", func(p *peer) {
-			p.cipher = protocol.NewCipher(protocol.SessionKey{})
-			p.push(1, 0, "not for us")
+			push := protocol.Push{Content: []byte("not for us")}
+			p.send(protocol.CmdPush, 0, 1, &push, foreign(&push, p.session.Key))
 		}, protocol.ErrDecrypt},
 		{"inflates over the limit", func(p *peer) {
 			p.write(protocol.AppendPacket(nil, protocol.Packet{Command: protocol.CmdPush, Flags: protocol.FlagCompress, Body: bomb}))

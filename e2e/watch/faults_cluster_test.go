@@ -4,6 +4,8 @@ package watch
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"testing"
 	"time"
@@ -135,34 +137,71 @@ func shrunkFault() scenario {
 	}
 }
 
-// descriptorsFault keeps a process's limit of open files a little above what it has open.
+// descriptorsFault has so many idle connections to an allocator that they take nearly all
+// files that it may open. They are many so that those that come and go beside them, such
+// as scrapes, do not matter.
 func descriptorsFault() scenario {
-	const room = 4
+	const (
+		idle = 300
+		room = 25 // files that can still be opened
+	)
 	var usual unix.Rlimit
+	var conns []net.Conn
 	stop := func() {}
 	return scenario{
-		name: "an allocator may hardly open more files", how: "prlimit", alerts: []string{"FanfareFileDescriptorsLow"},
+		name: "an allocator may hardly open more files", how: "300 idle connections, and prlimit", alerts: []string{"FanfareFileDescriptorsLow"},
 		names: []string{"alloc-1"}, labels: map[string]string{"instance": "alloc-1:9999"}, needs: []string{"alloc-1"},
 		inject: func(t *testing.T, s *stack) {
-			pid := s.allocators[0].command.Process.Pid
+			a := s.allocators[0]
+			before := openFiles(t, a.process)
+			for range idle {
+				conn, err := net.DialTimeout("tcp", a.address, patience)
+				if err != nil {
+					t.Fatal(err)
+				}
+				conns = append(conns, conn)
+			}
+			stop = repeatedly(20*time.Second, func() { // so that none is idle for too long
+				for _, conn := range conns {
+					if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: "+a.address+"\r\n\r\n"); err != nil {
+						t.Errorf("an idle connection to %s: %v", a.id, err)
+						return
+					}
+				}
+			})
+			eventually(t, a.id+" has them all", func() string {
+				open := openFiles(t, a.process)
+				return unless(open >= before+idle*9/10, "%d files are open, before it were %d", open, before)
+			})
+			pid := a.command.Process.Pid
 			if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &usual); err != nil {
 				t.Fatal(err)
 			}
-			stop = repeatedly(250*time.Millisecond, func() {
-				open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-				if err == nil {
-					err = unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(len(open) + room), Max: usual.Max}, nil)
-				}
-				if err != nil {
-					t.Error(err)
-				}
-			})
+			if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(openFiles(t, a.process) + room), Max: usual.Max}, nil); err != nil {
+				t.Fatal(err)
+			}
 		},
 		repair: func(t *testing.T, s *stack) {
 			stop()
+			for _, conn := range conns {
+				_ = conn.Close() // always nil
+			}
+			if usual.Cur == 0 {
+				return // not lowered
+			}
 			if err := unix.Prlimit(s.allocators[0].command.Process.Pid, unix.RLIMIT_NOFILE, &usual, nil); err != nil {
 				t.Error(err)
 			}
 		},
 	}
+}
+
+// openFiles is how many a process has open.
+func openFiles(t *testing.T, p *process) int {
+	t.Helper()
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.command.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(open)
 }
