@@ -129,9 +129,12 @@ func New(o Options) (*Bridge, error) {
 		refuseLogs: map[string]*exporter.Seldom{webhookMalformed: {}, webhookTooLarge: {}, webhookFull: {}}}
 	b.laneCtx, b.endLanes = context.WithCancel(context.Background())
 	b.sendCtx, b.cutSends = context.WithCancel(context.Background())
+	b.disk = newDiskAlarm(b)
 	var err error
-	b.spool, err = spool.Open(spool.Options{Dir: o.DataDir, Now: o.Now, Logger: o.Logger, Failed: b.metrics.spoolErrors.Inc,
-		Limits: spool.Limits{Queue: 1, Bytes: 1, DeadLetters: 1}})
+	b.spool, err = spool.Open(spool.Options{Dir: o.DataDir, Now: o.Now, Logger: o.Logger,
+		Failed:  b.metrics.spoolErrors.Inc,
+		Stalled: func() { b.metrics.spoolErrors.Inc(); b.disk.unkept() },
+		Limits:  spool.Limits{Queue: 1, Bytes: 1, DeadLetters: 1}})
 	if err != nil {
 		return nil, fmt.Errorf("%w (--data-dir)", err)
 	}
@@ -148,7 +151,6 @@ func (b *Bridge) prepare() (err error) {
 	if b.ownKey, err = ownKey(b.options.DataDir); err != nil {
 		return err
 	}
-	b.disk = newDiskAlarm(b)
 	b.deadmen = newDeadmen(b.spool, b.options.Now, b.options.Logger, b.wake, b.disk.unkept)
 	s, err := newSetup(b.options, b.gateOf, b.ownKey)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// diskPatience is how long nothing can be written before people are told. One slow
+	// diskPatience is how long nothing can be written, or a write hangs, before people are told. One slow
 	// moment must not wake anybody: Alertmanager tries again within seconds, and what comes
 	// half a minute late is not late.
 	diskPatience = 30 * time.Second
@@ -40,7 +40,7 @@ func newDiskAlarm(b *Bridge) *diskAlarm {
 	return &diskAlarm{Bridge: b, kick: make(chan struct{}, 1), told: map[string]struct{}{}}
 }
 
-// unkept notes that a message could not be kept on disk.
+// unkept notes that a message could not be kept on disk, or not yet.
 func (a *diskAlarm) unkept() {
 	select {
 	case a.kick <- struct{}{}:
@@ -188,6 +188,9 @@ func (a *diskAlarm) over() time.Duration {
 		delete(a.told, name)
 	}
 	a.since, a.waiting = time.Time{}, nil
+	for name := range s.targets { // what a disk that hung has taken in the end has nobody who waits for it
+		a.wake(name)
+	}
 	return forever
 }
 

@@ -5,10 +5,13 @@ package dingtalk
 import (
 	"net/http"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 
 	"github.com/fanfare-push/fanfare/dingtalk/dingtalktest"
 	"github.com/fanfare-push/fanfare/dingtalk/message"
@@ -126,6 +129,52 @@ func TestDiskAlarmIsPatient(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		w.expect("after moments")
+	})
+}
+
+// hangDisk has the spool's writes wait until the function that it returns is called.
+func (w *world) hangDisk() (goOn func()) {
+	gate := make(chan struct{})
+	field := reflect.ValueOf(w.Bridge.spool).Elem().FieldByName("update")
+	update := (*func(func(*bolt.Tx) error) error)(field.Addr().UnsafePointer())
+	usual := *update
+	*update = func(write func(*bolt.Tx) error) error {
+		<-gate
+		return usual(write)
+	}
+	return func() { close(gate) }
+}
+
+// TestDiskAlarmHangs: a disk that does not answer is told as one that fails. Alertmanager
+// gets an answer in time, and what the disk takes in the end is sent without another word
+// from it, once.
+func TestDiskAlarmHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, oneRobot+inEnglish, "a")
+		w.begin()
+		defer w.end()
+		goOn := w.hangDisk()
+		w.refusedBy("ops", "One")
+		if w.metric("spool_errors_total") != 1 || w.do(http.MethodGet, "/-/ready", nil).Code != http.StatusServiceUnavailable {
+			t.Error("neither the metric nor /-/ready shows it")
+		}
+		w.refusedBy("ops", "One")
+		time.Sleep(diskPatience - time.Second)
+		w.expect("before the time")
+		time.Sleep(4 * time.Second)
+		w.expect("after the time", "a"+diskFails)
+		if text := w.robots.Received()[0].Text; !strings.Contains(text, "the disk does not answer: a write has been under way for ") {
+			t.Errorf("the message does not say what is wrong:\n%s", text)
+		}
+		goOn()
+		time.Sleep(10 * time.Second)
+		w.expect("when it answers", "a"+diskFails, "a"+diskWorks, "a 🟠")
+		w.post("ops", payload("One", alert("One", "warning"))) // Alertmanager tries again
+		time.Sleep(time.Hour)
+		w.expect("at the end", "a"+diskFails, "a"+diskWorks, "a 🟠")
+		if log := w.log.String(); strings.Count(log, "does not answer") != 1 || strings.Count(log, "answers again") != 1 {
+			t.Errorf("log:\n%s", log)
+		}
 	})
 }
 

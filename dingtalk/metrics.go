@@ -72,7 +72,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		sending: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: prefix + "send_duration_seconds",
 			Help:    "Time of one request to DingTalk.",
 			Buckets: []float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.99, 2.5, 4.5, 9.5, 29.5}}, []string{"robot"}),
-		spoolErrors: prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + "spool_errors_total", Help: "Writes of the queue to disk that failed."}),
+		spoolErrors: prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + "spool_errors_total", Help: "Writes of the queue to disk that failed, or that hang."}),
 	}
 	reg.MustRegister(m.sending, m.spoolErrors)
 	m.webhooks.WithLabelValues("", webhookUnknown)

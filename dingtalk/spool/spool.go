@@ -19,6 +19,10 @@ import (
 // ErrFull refuses a notification for which there is no room.
 var ErrFull = errors.New("the queue is full")
 
+// ErrStalled: a write has been under way for so long that the disk hangs. What was handed
+// in before may still get there.
+var ErrStalled = errors.New("the disk does not answer")
+
 // ErrClosed answers after [Spool.Close].
 var ErrClosed = errors.New("the spool is closed")
 
@@ -46,6 +50,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Failed is called after every write that failed; nil: nobody.
 	Failed func()
+	// Stalled is called when a write has been under way for so long that the disk hangs;
+	// nil: nobody.
+	Stalled func()
 }
 
 // Limits bound a spool.
@@ -59,6 +66,7 @@ type Limits struct {
 type Spool struct {
 	options Options
 	db      *bolt.DB
+	update  func(write func(*bolt.Tx) error) error // db.Update, which tests let hang
 	ops     chan *op
 	quit    chan struct{}
 	done    chan struct{}
@@ -77,6 +85,7 @@ type Spool struct {
 	failure error          // of a write, nil once one as large has gone well
 	failed  time.Time      // when that began
 	short   int            // bytes of the largest that could not be written since
+	writing time.Time      // when the write that is under way began, zero if none is
 	gone    map[uint64]struct{}
 
 	buried      int64 // bytes of the entries of dead letters; the writer's
@@ -94,6 +103,9 @@ func Open(o Options) (*Spool, error) {
 	if o.Failed == nil {
 		o.Failed = func() {}
 	}
+	if o.Stalled == nil {
+		o.Stalled = func() {}
+	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", o.Dir, cause(err))
 	}
@@ -101,6 +113,7 @@ func Open(o Options) (*Spool, error) {
 	s := &Spool{options: o, ops: make(chan *op, 256), quit: make(chan struct{}), done: make(chan struct{}),
 		limits: o.Limits, queues: map[string][]Entry{}, ranks: map[string]*[maxRank + 1]int{}, booked: map[string]int{},
 		seen: map[Key]seenAt{}, latest: map[uint64]Key{}, gone: map[uint64]struct{}{}}
+	s.update = func(write func(*bolt.Tx) error) error { return s.db.Update(write) }
 	var err error
 	if s.db, err = openFile(file); err != nil {
 		return nil, err
@@ -235,16 +248,10 @@ func (s *Spool) SetLimits(l Limits) {
 
 // Err is why a write failed, nil if none did or one as large has gone well since. On a
 // full disk something small may still find room; that proves nothing for the next alert.
+// While the disk hangs it is [ErrStalled].
 func (s *Spool) Err() error {
 	_, err := s.Failing()
 	return err
-}
-
-// Failing is [Spool.Err], and since when.
-func (s *Spool) Failing() (since time.Time, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.failed, s.failure
 }
 
 // Targets returns the names of the targets that something waits for.

@@ -61,14 +61,17 @@ func (o *op) size() (n int) {
 }
 
 // Accept keeps an item that came from outside. When it returns without an error the item
-// is on disk, or was before (duplicate). The error is [ErrFull] or the disk's.
+// is on disk, or was before (duplicate). The error is [ErrFull] or the disk's; after
+// [ErrStalled] the item may yet be kept, which makes its next coming a duplicate.
 func (s *Spool) Accept(item Item) (duplicate bool, err error) {
 	if err := s.book(item); err != nil {
 		return false, err
 	}
 	o := &op{put: []Item{item}, dedupe: item.keyed(), booked: item.Target}
-	err = s.do(o)
-	return o.duplicate, err
+	if err := s.hasten(o); err != nil {
+		return false, err
+	}
+	return o.duplicate, nil
 }
 
 // book takes room for an item, or refuses it.
@@ -111,16 +114,34 @@ func (s *Spool) Replace(out []Entry, in ...Item) error {
 // Bury takes entries out and keeps a dead letter of them.
 func (s *Spool) Bury(out []Entry, d DeadLetter) error { return s.do(&op{del: out, dead: &d}) }
 
-// SetState keeps a small state.
+// SetState keeps a small state. After [ErrStalled] it may yet be kept.
 func (s *Spool) SetState(kind, name string, value []byte) error {
-	return s.do(&op{state: [][2]string{{kind + "/" + name, string(value)}}})
+	return s.hasten(&op{state: [][2]string{{kind + "/" + name, string(value)}}})
+}
+
+// hasten is do for those who cannot wait for a disk that hangs. What is with the writer by
+// then stays there, which is little: nothing comes after it while the disk hangs.
+func (s *Spool) hasten(o *op) error {
+	if s.hangs() {
+		s.unbook(o)
+		return ErrStalled
+	}
+	patience := time.NewTimer(stallAfter)
+	defer patience.Stop()
+	return s.doUntil(o, patience.C)
 }
 
 // do hands an operation to the writer and waits until it is on disk.
-func (s *Spool) do(o *op) error {
+func (s *Spool) do(o *op) error { return s.doUntil(o, nil) }
+
+// doUntil is do that waits no longer than until something comes from limit.
+func (s *Spool) doUntil(o *op, limit <-chan time.Time) error {
 	o.answer = make(chan error, 1)
 	select {
 	case s.ops <- o:
+	case <-limit:
+		s.unbook(o)
+		return ErrStalled
 	case <-s.done:
 		s.unbook(o)
 		return ErrClosed
@@ -128,6 +149,8 @@ func (s *Spool) do(o *op) error {
 	select {
 	case err := <-o.answer:
 		return err
+	case <-limit:
+		return ErrStalled
 	case <-s.done: // it may have been answered just before
 		select {
 		case err := <-o.answer:
@@ -229,7 +252,8 @@ func (s *Spool) commit(batch []*op) {
 	if len(batch) == 0 { // a probe writes something, else it proves nothing
 		proof = s.proof()
 	}
-	err := s.db.Update(func(tx *bolt.Tx) error {
+	ended := s.watched(now)
+	err := s.update(func(tx *bolt.Tx) error {
 		for seq := range gone {
 			if err := tx.Bucket([]byte(bucketQueue)).Delete(seqKey(seq)); err != nil {
 				return err
@@ -251,6 +275,7 @@ func (s *Spool) commit(batch []*op) {
 		}
 		return nil
 	})
+	ended()
 	s.note(batch, len(proof), now, err)
 	s.settle(batch, forget, gone, err)
 	for _, o := range batch {
