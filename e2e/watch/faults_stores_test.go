@@ -22,15 +22,19 @@ func storeFaults() []scenario {
 		outage("ZooKeeper is killed", "ZooKeeperDown", "zookeeper", "FanfareRegistryDisconnected",
 			func(s *stack) { s.zookeeper.Kill() }, func(s *stack) { s.zookeeper.Restart() }),
 		{
-			name: "Redis has hardly any memory left", how: "CONFIG SET maxmemory", alerts: []string{"RedisMemoryHigh"}, needs: []string{"redis"},
+			name: "Redis has hardly any memory left", how: "64 MB of data, and CONFIG SET maxmemory", alerts: []string{"RedisMemoryHigh"}, needs: []string{"redis"},
 			inject: func(t *testing.T, s *stack) {
+				s.redisCommand(t, "SETRANGE", "ballast", 64<<20, "x") // beside it does not matter what those take who come and go
 				used, err := s.redisCommand(t, "EVAL", `return redis.call('INFO', 'memory'):match('used_memory:(%d+)') * 1.1`, "0").Int64()
 				if err != nil {
 					t.Fatal(err)
 				}
 				s.redisSet(t, "maxmemory", used)
 			},
-			repair: func(t *testing.T, s *stack) { s.redisSet(t, "maxmemory", 256<<20) },
+			repair: func(t *testing.T, s *stack) {
+				s.redisSet(t, "maxmemory", 256<<20)
+				s.redisCommand(t, "DEL", "ballast")
+			},
 		},
 		{
 			name: "Redis cannot save", how: "its directory is gone, and BGSAVE", alerts: []string{"RedisPersistenceFailing"}, needs: []string{"redis"},
