@@ -79,8 +79,13 @@ func TestBodyIsBounded(t *testing.T) {
 	if !w.bodies.TryAcquire(maxBodies) {
 		t.Error("a body that is gone has a place in memory")
 	}
-	if w.metric("webhooks_total", "target", "ops", "result", "too_large") != 2 || w.metric("webhooks_total", "target", "ops", "result", "malformed") != 1 {
-		t.Error("not counted")
+	for result, want := range map[string]float64{"too_large": 2, "malformed": 1, "accepted": 1} {
+		if n := w.metric("webhooks_total", "target", "ops", "result", result); n != want {
+			t.Errorf("%v webhooks are %s, want %v", n, result, want)
+		}
+		if n := w.metric("deadman_beats_total", "name", "w", "result", result); n != want {
+			t.Errorf("%v beats are %s, want %v", n, result, want)
+		}
 	}
 }
 

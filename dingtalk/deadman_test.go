@@ -90,4 +90,13 @@ func TestDeadmanAnswers(t *testing.T) {
 	if rec := w.do(http.MethodPost, "/deadman/watchdog", []byte("beat")); rec.Code != http.StatusBadRequest {
 		t.Errorf("a malformed beat: %d", rec.Code)
 	}
+	w.beats("none")
+	w.beats("resolved")
+	for series, want := range map[[2]string]float64{
+		{"", "unknown"}: 1, {"watchdog", "malformed"}: 1, {"watchdog", "accepted"}: 1, {"watchdog", "silent"}: 1, {"watchdog", "disk"}: 0,
+	} {
+		if got := w.metric("deadman_beats_total", "name", series[0], "result", series[1]); got != want {
+			t.Errorf("%v beats of %q are %s, want %v", got, series[0], series[1], want)
+		}
+	}
 }

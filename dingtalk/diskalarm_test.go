@@ -132,8 +132,10 @@ func TestDiskAlarmIsPatient(t *testing.T) {
 	})
 }
 
-// hangDisk has the spool's writes wait until the function that it returns is called.
+// hangDisk begins a write that does not end, nor any after it, until the function that it
+// returns is called.
 func (w *world) hangDisk() (goOn func()) {
+	synctest.Wait() // nobody writes
 	gate := make(chan struct{})
 	field := reflect.ValueOf(w.Bridge.spool).Elem().FieldByName("update")
 	update := (*func(func(*bolt.Tx) error) error)(field.Addr().UnsafePointer())
@@ -142,6 +144,8 @@ func (w *world) hangDisk() (goOn func()) {
 		<-gate
 		return usual(write)
 	}
+	go func() { _ = w.spool.SetState("test", "hang", nil) }() // it is refused after a while
+	synctest.Wait()
 	return func() { close(gate) }
 }
 
@@ -155,6 +159,7 @@ func TestDiskAlarmHangs(t *testing.T) {
 		defer w.end()
 		goOn := w.hangDisk()
 		w.refusedBy("ops", "One")
+		synctest.Wait() // all that is due at this moment was done
 		if w.metric("spool_errors_total") != 1 || w.do(http.MethodGet, "/-/ready", nil).Code != http.StatusServiceUnavailable {
 			t.Error("neither the metric nor /-/ready shows it")
 		}
@@ -257,6 +262,28 @@ func TestDiskAlarmAndDeadman(t *testing.T) {
 		repair()
 		time.Sleep(10 * time.Second)
 		if got := strings.Join(w.titles(), "\n"); len(w.titles()) != 3 || !strings.Contains(got, diskWorks) || !strings.Contains(got, "Alerts may not reach you") {
+			t.Errorf("DingTalk took\n%s", got)
+		}
+	})
+}
+
+// TestDiskAlarmHangsAndDeadman: a disk that hangs when the beats stop keeps nobody from
+// seeing it.
+func TestDiskAlarmHangsAndDeadman(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, withDeadman+inEnglish, "a")
+		w.begin()
+		defer w.end()
+		w.beats("none")
+		goOn := w.hangDisk()
+		time.Sleep(3 * time.Minute) // the alarm of the switch after one and a half, then two kinds of patience
+		w.expect("after the time", "a"+diskFails)
+		if w.metric("deadman_last_beat_timestamp_seconds", "name", "watchdog") == 0 { // the switch can be seen, too
+			t.Error("the metrics do not show the last beat")
+		}
+		goOn()
+		time.Sleep(10 * time.Second)
+		if got := strings.Join(w.titles(), "\n"); !strings.Contains(got, diskWorks) || !strings.Contains(got, "Alerts may not reach you") {
 			t.Errorf("DingTalk took\n%s", got)
 		}
 	})

@@ -15,6 +15,7 @@ const (
 	webhookDisk      = "disk"
 	webhookTooLarge  = "too_large"
 	webhookUnknown   = "unknown"
+	webhookSilent    = "silent" // what came to a switch and has no firing alert
 )
 
 // What became of a notification.
@@ -31,6 +32,10 @@ func webhookResults() []string {
 	return []string{webhookAccepted, webhookDuplicate, webhookMalformed, webhookFull, webhookDisk, webhookTooLarge}
 }
 
+func beatResults() []string {
+	return []string{webhookAccepted, webhookSilent, webhookMalformed, webhookFull, webhookDisk, webhookTooLarge}
+}
+
 func noteResults() []string {
 	return []string{noteSent, noteDigested, notePreview, noteDead, noteDropped, noteOther}
 }
@@ -38,10 +43,10 @@ func noteResults() []string {
 // metrics are the bridge's counters. What can be read off its state is collected at
 // each scrape instead, see [collector].
 type metrics struct {
-	webhooks, notes, responses, limited, digests, truncated, dead, templates *prometheus.CounterVec
-	success, reloadOK, reloadTime                                            *prometheus.GaugeVec
-	sending                                                                  *prometheus.HistogramVec
-	spoolErrors                                                              prometheus.Counter
+	webhooks, beats, notes, responses, limited, digests, truncated, dead, templates *prometheus.CounterVec
+	success, reloadOK, reloadTime                                                   *prometheus.GaugeVec
+	sending                                                                         *prometheus.HistogramVec
+	spoolErrors                                                                     prometheus.Counter
 }
 
 const prefix = "fanfare_dingtalk_"
@@ -59,6 +64,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	m := &metrics{
 		webhooks:   counter("webhooks_total", "Webhooks from Alertmanager by what became of them.", "target", "result"),
+		beats:      counter("deadman_beats_total", "What came to a switch by what became of it.", "name", "result"),
 		notes:      counter("notifications_total", "Accepted notifications by what became of them.", "target", "result"),
 		responses:  counter("api_responses_total", "Answers of DingTalk by errcode; http, network, missing and other stand for answers without a known one.", "robot", "errcode"),
 		limited:    counter("rate_limited_total", "Answers of DingTalk that banned the robot for sending too fast.", "robot"),
@@ -76,6 +82,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	reg.MustRegister(m.sending, m.spoolErrors)
 	m.webhooks.WithLabelValues("", webhookUnknown)
+	m.beats.WithLabelValues("", webhookUnknown)
 	return m
 }
 
@@ -98,6 +105,11 @@ func (m *metrics) prepare(s *setup) {
 			}
 			m.limited.WithLabelValues(r.Name())
 			m.sending.WithLabelValues(r.Name())
+		}
+	}
+	for name := range s.config.Deadman {
+		for _, result := range beatResults() {
+			m.beats.WithLabelValues(name, result)
 		}
 	}
 }

@@ -93,7 +93,11 @@ func TestMetricsAreDocumented(t *testing.T) {
 			t.Errorf("%s is documented, and there is no such metric", name)
 		}
 	}
-	for name, want := range map[string][]string{"webhooks_total": append(webhookResults(), webhookUnknown), "notifications_total": noteResults()} {
+	for name, want := range map[string][]string{
+		"webhooks_total":      append(webhookResults(), webhookUnknown),
+		"deadman_beats_total": append(beatResults(), webhookUnknown),
+		"notifications_total": noteResults(),
+	} {
 		if !slices.Equal(values[name], want) {
 			t.Errorf("%s: documented are %q, want %q", name, values[name], want)
 		}

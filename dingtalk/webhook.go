@@ -66,23 +66,29 @@ func (b *Bridge) webhook(w http.ResponseWriter, r *http.Request) {
 func (b *Bridge) heartbeat(w http.ResponseWriter, r *http.Request) {
 	s, name := b.setup.Load(), r.PathValue("name")
 	if _, ok := s.config.Deadman[name]; !ok {
+		b.metrics.beats.WithLabelValues("", webhookUnknown).Inc()
 		answer(w, http.StatusNotFound, fmt.Sprintf("there is no switch %q; known: %s", cut(name), strings.Join(deadmanNames(s), ", ")))
 		return
 	}
+	result := func(what string) { b.metrics.beats.WithLabelValues(name, what).Inc() }
 	_, p, release, no := b.take(w, r, s.config.Limits.Body)
 	if no != nil {
+		result(no.result)
 		b.refused(w, no, "switch", name)
 		return
 	}
 	defer release()
 	if len(p.Alerts.Firing()) == 0 {
+		result(webhookSilent)
 		answer(w, http.StatusOK, "OK, but only a firing alert is a beat")
 		return
 	}
 	if _, err := b.deadmen.beat(name); err != nil {
+		result(webhookDisk)
 		refuse(w, "the beat cannot be kept on disk now")
 		return
 	}
+	result(webhookAccepted)
 	answer(w, http.StatusOK, "OK")
 }
 

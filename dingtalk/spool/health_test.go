@@ -42,7 +42,7 @@ func TestDiskThatHangs(t *testing.T) {
 		go func() { answers <- s.SetState("robot", "a", []byte("state")) }()
 		owned := make(chan error, 1)
 		time.Sleep(stallAfter - time.Second)
-		go func() { owned <- s.Add(Item{Entry: Entry{Target: "ops"}, Body: []byte("own")}) }()
+		go func() { owned <- s.Replace(nil, Item{Entry: Entry{Target: "ops"}, Body: []byte("own")}) }()
 		synctest.Wait()
 		if since, err := s.Failing(); !since.IsZero() || err != nil || stalls.Load() != 0 {
 			t.Errorf("before the time it fails since %v, %v; %d stalls", since, err, stalls.Load())
@@ -64,7 +64,7 @@ func TestDiskThatHangs(t *testing.T) {
 		}
 
 		goOn()
-		if err := <-owned; err != nil { // its owner has waited: it must not say it twice
+		if err := <-owned; err != nil { // who sends has waited: nothing may be sent twice
 			t.Error(err)
 		}
 		if since, err := s.Failing(); !since.IsZero() || err != nil {
@@ -113,6 +113,7 @@ func TestQueueOfADiskThatHangs(t *testing.T) {
 			}
 		}
 		goOn()
+		synctest.Wait()
 		if err := s.Add(Item{Entry: Entry{Target: "ops"}, Body: []byte("last")}); err != nil {
 			t.Fatal(err)
 		}

@@ -89,8 +89,9 @@ func (s *Spool) book(item Item) error {
 	return nil
 }
 
-// Add keeps an item of the bridge itself, whatever the limits say.
-func (s *Spool) Add(item Item) error { return s.do(&op{put: []Item{item}}) }
+// Add keeps an item of the bridge itself, whatever the limits say. After [ErrStalled] it
+// may yet be kept, so that who tries again may say it twice.
+func (s *Spool) Add(item Item) error { return s.hasten(&op{put: []Item{item}}) }
 
 // Replace takes entries out and puts items in their place, or none, in one step.
 // An item with a sequence keeps it.
