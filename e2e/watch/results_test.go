@@ -33,7 +33,8 @@ func (r *results) add(line result) {
 	r.all = append(r.all, line)
 }
 
-// table has one line for each fault and alert, in Markdown.
+// table has one line for each fault and alert, in Markdown, and says below it how many
+// kept what is promised.
 func (r *results) table() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -43,6 +44,17 @@ func (r *results) table() string {
 	for _, l := range r.all {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %.1f | %.1f |\n", l.alert, l.severity, l.fault, l.how, formatDuration(l.wait), l.message.Seconds(), l.resolved.Seconds())
 	}
+	var late []string
+	for _, l := range r.all {
+		if l.message > l.wait+promised {
+			late = append(late, l.alert)
+		}
+	}
+	fmt.Fprintf(&b, "\nWithin `for` and %v: %d of %d.", promised, len(r.all)-len(late), len(r.all))
+	if len(late) > 0 {
+		fmt.Fprintf(&b, " Later: %s.", strings.Join(late, ", "))
+	}
+	b.WriteString("\n")
 	return b.String()
 }
 

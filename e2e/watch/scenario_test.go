@@ -84,8 +84,8 @@ func (sc *scenario) run(t *testing.T, s *stack) {
 		rule := s.rule(t, alert)
 		lines[i] = result{fault: sc.name, alert: alert, severity: rule.severity, how: sc.how, wait: rule.wait}
 		limit := rule.wait + s.lapse.of(sc.window+time.Minute) + promised
-		if !sc.alone && s.lapse.factor == 1 { // others in its group may just have been told of; lapsed, that is within what is promised
-			limit += s.groupInterval(rule)
+		if !sc.alone { // others in its group may just have been told of
+			limit += s.lapse.wait(s.groupInterval(rule))
 		}
 		lines[i].message = from.Sub(began) + s.awaitMessage(t, alert, sc, true, from, limit)
 	}
