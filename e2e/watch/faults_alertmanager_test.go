@@ -54,16 +54,18 @@ func alertmanagerKilled() scenario {
 		inject: func(t *testing.T, s *stack) {
 			began := time.Now()
 			s.alertmanager.kill(t)
-			s.awaitText(t, "watchdog", began, promised)
+			defer func() {
+				back = time.Now()
+				s.alertmanager.start(t)
+				eventually(t, "Alertmanager is ready", func() string { return ready(s.alertmanager.address) })
+			}()
+			s.awaitText(t, "watchdog", began, s.lapse.of(2*time.Minute)+promised) // three beats are missed
 			s.fires(t, "AlertmanagerDown")
-			back = time.Now()
-			s.alertmanager.start(t)
-			eventually(t, "Alertmanager is ready", func() string { return ready(s.alertmanager.address) })
 		},
 		mended: func() time.Time { return back },
 		repair: func(*testing.T, *stack) {},
 		during: func(t *testing.T, s *stack, began time.Time) {
-			s.awaitText(t, "watchdog", back, promised) // it is back
+			s.awaitText(t, "watchdog", back, s.lapse.of(time.Minute)+promised) // it is back
 			s.only(t, began, "AlertmanagerDown")
 		},
 	}
