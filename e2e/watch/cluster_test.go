@@ -21,6 +21,8 @@ const (
 	// push is slow from 0.99 s, however time is lapsed, and it has to end before the next.
 	defaultCanary, defaultCanaryTimeout = 10 * time.Second, 5 * time.Second
 	shortestCanary                      = 2 * time.Second
+	// store.redis.sweep_every, and the least of it that can be set.
+	defaultSweep, shortestSweep = time.Hour, time.Minute
 )
 
 // node is a push node with a network of its own to Redis and to ZooKeeper.
@@ -72,6 +74,7 @@ func (s *stack) common(redis, zookeeper *backing.Proxy) []string {
 	canary := max(s.lapse.of(defaultCanary), shortestCanary)
 	return []string{
 		"store.redis.addresses=" + redis.Addr, "store.redis.password_file=" + s.secrets + "/redis/password",
+		"store.redis.sweep_every=" + max(s.lapse.of(defaultSweep), shortestSweep).String(),
 		"registry.zookeeper.servers=" + zookeeper.Addr,
 		"registry.zookeeper.session_timeout=" + s.lapse.interval(defaultSession).String(),
 		"security.gateway_secret_file=" + s.secrets + "/fanfare/gateway-secret",

@@ -47,8 +47,9 @@ func stormFault() scenario {
 	return scenario{
 		name: "1,200 devices come at once", how: "handshakes", alerts: []string{"FanfareConnectionStorm"},
 		prepare: func(t *testing.T, s *stack) {
-			eventually(t, "there is a time before", func() string {
-				before := s.follower1.query(t, "cluster:fanfare_connections_arriving:rate1m offset "+formatDuration(s.lapse.of(5*time.Minute)))
+			ago := s.lapse.of(5 * time.Minute)
+			within(t, ago+patience, "there is a time before", func() string {
+				before := s.follower1.query(t, "cluster:fanfare_connections_arriving:rate1m offset "+formatDuration(ago))
 				return unless(len(before) > 0, "storms are compared with none")
 			})
 		},

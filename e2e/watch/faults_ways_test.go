@@ -36,12 +36,7 @@ func wayFaults() []scenario {
 			inject: func(_ *testing.T, s *stack) { s.nodes[0].redis.Break() },
 			repair: func(_ *testing.T, s *stack) { s.nodes[0].redis.Heal() },
 		},
-		{
-			name: "the network from a node to Redis is slow", how: "0.1 s in each direction", alerts: []string{"FanfareStoreSlow"},
-			labels: map[string]string{"node": "node-1"}, names: []string{"node-1"}, needs: []string{"redis of node-1"}, window: 2 * time.Minute,
-			inject: func(_ *testing.T, s *stack) { s.nodes[0].redis.Slow(100 * time.Millisecond) },
-			repair: func(_ *testing.T, s *stack) { s.nodes[0].redis.Heal() },
-		},
+		slowStoreFault(),
 		{
 			name: "a node is cut off from ZooKeeper", how: "its network breaks", alerts: []string{"FanfareRegistryDisconnected"},
 			labels: map[string]string{"node": "node-3"}, names: []string{"node-3"}, alone: true,
@@ -57,6 +52,27 @@ func wayFaults() []scenario {
 			needs:  []string{"zookeeper"},
 			inject: func(_ *testing.T, s *stack) { s.allocators[0].zookeeper.Slow(150 * time.Millisecond) },
 			repair: func(_ *testing.T, s *stack) { s.allocators[0].zookeeper.Heal() },
+		},
+	}
+}
+
+// slowStoreFault has a node's way to Redis take long, and somebody for whom it asks there:
+// of a few calls a minute nothing is said.
+func slowStoreFault() scenario {
+	var backEnd *sender
+	stop := func() {}
+	return scenario{
+		name: "the network from a node to Redis is slow", how: "0.1 s in each direction, and four pushes a second", alerts: []string{"FanfareStoreSlow"},
+		labels: map[string]string{"node": "node-1"}, names: []string{"node-1"}, needs: []string{"redis of node-1"}, window: 2 * time.Minute,
+		prepare: func(t *testing.T, s *stack) { backEnd = newSender(t, s.nodes[0].gateway) },
+		inject: func(_ *testing.T, s *stack) {
+			s.nodes[0].redis.Slow(100 * time.Millisecond)
+			stop = backEnd.steadily([]string{"nobody"}, time.Second/4, patience)
+		},
+		repair: func(_ *testing.T, s *stack) {
+			stop()
+			backEnd.stop()
+			s.nodes[0].redis.Heal()
 		},
 	}
 }
