@@ -44,9 +44,10 @@ func contentKey(p *message.Payload) spool.Key {
 	return spool.Key(h.Sum(nil))
 }
 
-// note remembers a notification that was accepted.
-func (ts *twins) note(target string, p *message.Payload, now time.Time) {
-	key := contentKey(p)
+// note remembers a notification that is about to be accepted: the lane may see it before
+// the webhook is answered. The function that it returns forgets it, if it was not.
+func (ts *twins) note(target string, p *message.Payload, now time.Time) (forget func()) {
+	key, own := contentKey(p), heard{target, now}
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	if ts.byKey == nil {
@@ -62,8 +63,27 @@ func (ts *twins) note(target string, p *message.Payload, now time.Time) {
 		}
 		ts.order = ts.order[1:]
 	}
-	ts.byKey[key] = append(ts.byKey[key], heard{target, now})
+	ts.byKey[key] = append(ts.byKey[key], own)
 	ts.order = append(ts.order, key)
+	return func() { ts.forget(key, own) }
+}
+
+func (ts *twins) forget(key spool.Key, own heard) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	at := slices.Index(ts.byKey[key], own)
+	if at < 0 { // long ago
+		return
+	}
+	if ts.byKey[key] = slices.Delete(ts.byKey[key], at, at+1); len(ts.byKey[key]) == 0 {
+		delete(ts.byKey, key)
+	}
+	for i, k := range slices.Backward(ts.order) {
+		if k == key {
+			ts.order = slices.Delete(ts.order, i, i+1)
+			return
+		}
+	}
 }
 
 // about returns who has accepted the same as a notification that was accepted then, and

@@ -39,7 +39,14 @@ func (b *Bridge) webhook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer release()
+	forget := func() {}
+	if len(s.targets[name].twins) > 0 {
+		forget = b.twins.note(name, p, b.options.Now())
+	}
 	duplicate, err := b.spool.Accept(item(name, p, body, s.config.DedupeTTL))
+	if (duplicate || err != nil) && !errors.Is(err, spool.ErrStalled) { // that may yet be kept
+		forget()
+	}
 	switch {
 	case errors.Is(err, spool.ErrFull):
 		result(webhookFull)
@@ -53,9 +60,6 @@ func (b *Bridge) webhook(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, "OK")
 	default:
 		result(webhookAccepted)
-		if len(s.targets[name].twins) > 0 {
-			b.twins.note(name, p, b.options.Now())
-		}
 		b.wake(name)
 		answer(w, http.StatusOK, "OK")
 	}
