@@ -134,6 +134,7 @@ func New(o Options) (*Bridge, error) {
 	b.spool, err = spool.Open(spool.Options{Dir: o.DataDir, Now: o.Now, Logger: o.Logger,
 		Failed:  b.metrics.spoolErrors.Inc,
 		Stalled: func() { b.metrics.spoolErrors.Inc(); b.disk.unkept() },
+		Late:    b.wake,
 		Limits:  spool.Limits{Queue: 1, Bytes: 1, DeadLetters: 1}})
 	if err != nil {
 		return nil, fmt.Errorf("%w (--data-dir)", err)

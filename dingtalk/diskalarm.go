@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// diskPatience is how long nothing can be written, or a write hangs, before people are told. One slow
-	// moment must not wake anybody: Alertmanager tries again within seconds, and what comes
-	// half a minute late is not late.
+	// diskPatience is how long nothing can be written, or a write hangs, before people are
+	// told. One slow moment must not wake anybody: Alertmanager tries again within seconds,
+	// and what comes half a minute late is not late.
 	diskPatience = 30 * time.Second
 	// diskRepeat is how often they are told again while it lasts: whoever missed it hears
 	// of it before long, and who repairs it has no flood to read.
@@ -188,9 +188,6 @@ func (a *diskAlarm) over() time.Duration {
 		delete(a.told, name)
 	}
 	a.since, a.waiting = time.Time{}, nil
-	for name := range s.targets { // what a disk that hung has taken in the end has nobody who waits for it
-		a.wake(name)
-	}
 	return forever
 }
 

@@ -173,10 +173,10 @@ func TestDiskAlarmHangs(t *testing.T) {
 		}
 		goOn()
 		time.Sleep(10 * time.Second)
-		w.expect("when it answers", "a"+diskFails, "a"+diskWorks, "a 🟠")
+		w.expect("when it answers", "a"+diskFails, "a 🟠", "a"+diskWorks)
 		w.post("ops", payload("One", alert("One", "warning"))) // Alertmanager tries again
 		time.Sleep(time.Hour)
-		w.expect("at the end", "a"+diskFails, "a"+diskWorks, "a 🟠")
+		w.expect("at the end", "a"+diskFails, "a 🟠", "a"+diskWorks)
 		if log := w.log.String(); strings.Count(log, "does not answer") != 1 || strings.Count(log, "answers again") != 1 {
 			t.Errorf("log:\n%s", log)
 		}

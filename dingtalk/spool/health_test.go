@@ -26,8 +26,9 @@ func (s *Spool) hang() (goOn func()) {
 // coming is a duplicate; what was refused at once is not.
 func TestDiskThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var stalls atomic.Int32
-		s, err := Open(Options{Dir: t.TempDir(), Limits: Limits{Queue: 10, Bytes: 1 << 30, DeadLetters: 1}, Stalled: func() { stalls.Add(1) }})
+		var stalls, late atomic.Int32
+		s, err := Open(Options{Dir: t.TempDir(), Limits: Limits{Queue: 10, Bytes: 1 << 30, DeadLetters: 1},
+			Stalled: func() { stalls.Add(1) }, Late: func(string) { late.Add(1) }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,8 +68,12 @@ func TestDiskThatHangs(t *testing.T) {
 		if err := <-owned; err != nil { // who sends has waited: nothing may be sent twice
 			t.Error(err)
 		}
+		synctest.Wait()
 		if since, err := s.Failing(); !since.IsZero() || err != nil {
 			t.Errorf("it still fails since %v, %v", since, err)
+		}
+		if n := late.Load(); n != 1 {
+			t.Errorf("%d items were kept after all, want 1", n)
 		}
 		if s.Depth("ops") != 2 {
 			t.Errorf("%d wait, want the one that was accepted late and the spool's own", s.Depth("ops"))
@@ -86,6 +91,38 @@ func TestDiskThatHangs(t *testing.T) {
 		s.mu.Unlock()
 		if booked != 0 {
 			t.Errorf("places for %d targets are still booked", booked)
+		}
+	})
+}
+
+// TestSlowDisk: no write takes so long that the disk hangs, but one that has to wait for
+// another one does for who handed it in. It is kept, and somebody hears of it.
+func TestSlowDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var late []string
+		s, err := Open(Options{Dir: t.TempDir(), Limits: Limits{Queue: 10, Bytes: 1 << 30, DeadLetters: 1},
+			Stalled: func() { t.Error("it does not hang") }, Late: func(target string) { late = append(late, target) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.update = func(write func(*bolt.Tx) error) error {
+			time.Sleep(5 * time.Second)
+			return s.db.Update(write)
+		}
+		first := make(chan error, 1)
+		go func() { _, err := s.Accept(Item{Entry: Entry{Target: "first"}}); first <- err }()
+		synctest.Wait()
+		if _, err := s.Accept(Item{Entry: Entry{Target: "second"}}); !errors.Is(err, ErrStalled) {
+			t.Errorf("the second: %v", err)
+		}
+		if err := <-first; err != nil {
+			t.Errorf("the first: %v", err)
+		}
+		if err := s.Close(); err != nil { // with what is under way
+			t.Fatal(err)
+		}
+		if len(late) != 1 || late[0] != "second" || s.Depth("second") != 1 {
+			t.Errorf("%q were kept after all, %d wait", late, s.Depth("second"))
 		}
 	})
 }

@@ -53,6 +53,9 @@ type Options struct {
 	// Stalled is called when a write has been under way for so long that the disk hangs;
 	// nil: nobody.
 	Stalled func()
+	// Late is called when an item is on disk after all whose giver was told [ErrStalled],
+	// with its target; nil: nobody. It must not wait for the spool.
+	Late func(target string)
 }
 
 // Limits bound a spool.
@@ -105,6 +108,9 @@ func Open(o Options) (*Spool, error) {
 	}
 	if o.Stalled == nil {
 		o.Stalled = func() {}
+	}
+	if o.Late == nil {
+		o.Late = func(string) {}
 	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", o.Dir, cause(err))

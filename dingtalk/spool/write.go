@@ -2,6 +2,7 @@ package spool
 
 import (
 	"crypto/rand"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -39,7 +40,8 @@ type op struct {
 	dead      *DeadLetter
 	state     [][2]string // kind/name and value
 	answer    chan error
-	duplicate bool // set by the writer
+	duplicate bool        // set by the writer
+	left      atomic.Bool // who handed it in does not wait any more
 	booked    string
 }
 
@@ -151,7 +153,13 @@ func (s *Spool) doUntil(o *op, limit <-chan time.Time) error {
 	case err := <-o.answer:
 		return err
 	case <-limit:
-		return ErrStalled
+		o.left.Store(true) // before the last look: either that finds the answer, or the writer finds this
+		select {
+		case err := <-o.answer:
+			return err
+		default:
+			return ErrStalled
+		}
 	case <-s.done: // it may have been answered just before
 		select {
 		case err := <-o.answer:
@@ -282,6 +290,11 @@ func (s *Spool) commit(batch []*op) {
 	for _, o := range batch {
 		s.unbook(o)
 		o.answer <- err
+		if err == nil && o.left.Load() {
+			for _, p := range o.put {
+				s.options.Late(p.Target)
+			}
+		}
 	}
 }
 
